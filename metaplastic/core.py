@@ -1,0 +1,373 @@
+"""The contracts of metaplastic, on one page.
+
+An experiment is a tree of frozen values (`Component`). Any number in it may be a `Gene`, any component or option a
+`Choice`, any tensor an `Array` on disk; `fields.py` says what a field of a component may hold. The rooms give the components: `Task`, `Network`, `Rule`, `Objective`, `Searcher`.
+
+Letters for shapes, everywhere: P individuals, L lifetimes, T steps or trials, N units, I inputs, A actions, G genes,
+K objectives. Weights are `w[..., post, pre]`. Times are in ms, rates in Hz. Fitness is maximised.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+from torch import Tensor
+
+Granularity = Literal["brain", "connection", "type_pair", "post", "pre", "synapse"]
+"""How many values one gene stands for: one a brain, one a connection group, one a pair of cell types, one a post- or
+presynaptic neuron, one a synapse (rules.md 3.4)."""
+
+
+class ConfigError(ValueError):
+    """A user's mistake: one line that names the place, what came, what was wanted and the mend."""
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """An error for a validator; the place is added by pydantic."""
+    return PydanticCustomError("metaplastic", "{text}", {"text": message})
+
+
+def near_miss(word: str, words: list[str]) -> str:
+    """' (did you mean …?)' if one of `words` is close to `word`, else nothing."""
+    close = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+class Value(BaseModel):
+    """A frozen, validated value; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+
+
+class Gene(Value):
+    """A number that evolution sets, in [low, high]. In a file: `{gene: [low, high], log: true}`."""
+
+    low: float
+    """smallest value"""
+    high: float
+    """largest value"""
+    log: bool = False
+    """equal steps of the genome are equal ratios of the value; needs low > 0"""
+    integer: bool = False
+    """only whole numbers, both ends included"""
+    start: float | None = None
+    """where the search begins; the middle of the (log) range if absent"""
+    per: Granularity | None = None
+    """what the gene stands for: one value a brain … one a synapse; the field's own default if absent"""
+
+    def __init__(self, low: float | None = None, high: float | None = None, **data: Any) -> None:
+        ends = {} if low is None or high is None else {"low": low, "high": high}
+        super().__init__(**ends, **data)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "gene" in data:
+            bounds = data["gene"]
+            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+                raise wrong(f"gene is {bounds!r}, wanted [low, high]")
+            rest = {name: value for name, value in data.items() if name != "gene"}
+            return {"low": bounds[0], "high": bounds[1], **rest}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Gene:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise wrong(f"gene is [{self.low:g}, {self.high:g}], wanted two finite numbers, the smaller first")
+        if self.log and self.low <= 0:
+            raise wrong(f"gene starts at {self.low:g} with log: true, wanted a low end above 0")
+        if self.integer and (self.low % 1 or self.high % 1):
+            raise wrong(f"gene is [{self.low:g}, {self.high:g}] with integer: true, wanted whole ends")
+        if self.start is not None and not self.low <= self.start <= self.high:
+            raise wrong(f"start is {self.start:g}, wanted a number in [{self.low:g}, {self.high:g}]")
+        return self
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        ends = [int(v) if self.integer else v for v in (self.low, self.high)]
+        given = {name: getattr(self, name) for name in ("log", "integer", "start", "per")}
+        return {"gene": ends, **{name: value for name, value in given.items() if value not in (False, None)}}
+
+
+class Choice(Value):
+    """One of several components or options; evolution picks. In a file: `{choice: [a, b]}`."""
+
+    options: tuple[Any, ...]
+    """what can stand here, at least two"""
+
+    def __init__(self, *options: Any, **data: Any) -> None:
+        super().__init__(**({"options": options} if options else data))  # pyright: ignore[reportArgumentType]
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {"choice": [o.model_dump() if isinstance(o, BaseModel) else o for o in self.options]}
+
+
+class Array(Value):
+    """A fixed tensor kept in a safetensors file. In a file: `{array: champion.safetensors, name: rule.A, per: synapse}`."""
+
+    file: str
+    """the safetensors file; relative to the experiment file when written"""
+    name: str
+    """the tensor's name in it"""
+    per: Granularity = "synapse"
+    """what each number stands for"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "array" in data:
+            return {"file": data["array"], **{name: value for name, value in data.items() if name != "array"}}
+        return data
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {"array": self.file, "name": self.name, "per": self.per}
+
+
+class Values(NamedTuple):
+    """What a gene or an array became: one row an individual. Genomes are expressed into trees of these."""
+
+    data: Float[Tensor, "P *shape"]
+    """shape [] for per=brain, else flat over the connection groups, in the order of `Layout.offsets(per)`"""
+    per: Granularity = "brain"
+
+
+Number = float | Gene | Array | Values
+"""A number of an experiment: plain, evolvable, on disk, or (after expression) one a individual."""
+
+
+class Component(Value):
+    """A part of an experiment, named by `kind`."""
+
+    references: ClassVar[tuple[str, ...]] = ()
+    """the publications it stands on, author and year first"""
+    kind: str
+    """which component this is"""
+
+
+class Connection(NamedTuple):
+    """A group of synapses; sizes are the largest that the genes allow, and active units always come first."""
+
+    name: str
+    post_count: int
+    pre_count: int
+    cell_types: int = 1
+    """units i, i + cell_types, … are of one cell type (so that masks do not move types)"""
+
+    def shape(self, per: Granularity) -> tuple[int, int]:
+        """[post, pre] extent of a value of this granularity (type_pair: [types, types])."""
+        return {
+            "brain": (1, 1),
+            "connection": (1, 1),
+            "type_pair": (self.cell_types, self.cell_types),
+            "post": (self.post_count, 1),
+            "pre": (1, self.pre_count),
+            "synapse": (self.post_count, self.pre_count),
+        }[per]
+
+
+class Layout(NamedTuple):
+    """The connection groups of a network: what one gene may stand for."""
+
+    connections: tuple[Connection, ...]
+
+    def length(self, per: Granularity) -> int:
+        """How many numbers a value of this granularity holds over all connection groups (brain: 1)."""
+        return 1 if per == "brain" else sum(math.prod(c.shape(per)) for c in self.connections)
+
+    def expand(self, value: Number, index: int, like: Tensor) -> Float[Tensor, "P post pre"]:
+        """A parameter for connection group `index`, broadcastable to [P, post, pre], in the dtype and device of `like`."""
+        if not isinstance(value, Values):
+            if isinstance(value, Gene | Array):
+                raise TypeError(f"{value!r} is not expressed yet; express the experiment first")
+            return torch.full((1, 1, 1), float(value), dtype=like.dtype, device=like.device)
+        data = value.data.to(like)
+        if value.per == "brain":
+            return data.reshape(-1, 1, 1)
+        start = sum(math.prod(c.shape(value.per)) for c in self.connections[:index])
+        c = self.connections[index]
+        rows, columns = c.shape(value.per)
+        block = data[:, start : start + rows * columns].reshape(-1, rows, columns)
+        if value.per != "type_pair":
+            return block
+        post = torch.arange(c.post_count, device=block.device) % rows
+        pre = torch.arange(c.pre_count, device=block.device) % columns
+        return block[:, post][:, :, pre]
+
+
+class TaskSpec(NamedTuple):
+    """What a task is to the outside: static, plain values."""
+
+    id: str
+    """registered name, `Name-vN`"""
+    channels: dict[str, tuple[int, int]]
+    """named slices [first, end) of the observation"""
+    observations: int
+    """I, length of an observation"""
+    actions: int
+    """A, number of actions (each) or of output units (readout)"""
+    response: Literal["each", "readout"]
+    """each: every step is a decision, rewarded at once; readout: a trial of many steps is judged at its end"""
+    dt: float
+    """ms a step"""
+    trial_steps: int
+    """T, steps of the longest trial (each: 1)"""
+    trial_types: int
+    """number of trial types that have a reward expectation of their own"""
+    chance: float
+    """expected score of a random policy"""
+    ceiling: float
+    """expected score of the ideal observer"""
+    criterion: float
+    """score from which the task counts as learned"""
+    tags: tuple[str, ...] = ()
+    cite: tuple[str, ...] = ()
+
+
+class Decisions(NamedTuple):
+    """A block of one-step decisions whose observations do not depend on the actions."""
+
+    observation: Float[Tensor, "T L I"]
+    payoff: Float[Tensor, "T L A"]
+    """reward that each action would get"""
+    best: Float[Tensor, "T L"]
+    """expected reward of the best action (regret is measured against it)"""
+    kind: Int[Tensor, "T L"]
+    """trial type, in [0, trial_types)"""
+
+
+class TrialBatch(NamedTuple):
+    """One whole trial of every lifetime, time first."""
+
+    x: Float[Tensor, "T L I"]
+    """observations; 0 after the trial's end"""
+    y: Float[Tensor, "T L A"]
+    """target outputs"""
+    w: Float[Tensor, "T L"]
+    """weight of each step in the judgement; 0 where nothing is judged"""
+    epoch: Int[Tensor, "T L"]
+    """index into the task's epochs"""
+    kind: Int[Tensor, " L"]
+    """trial type, in [0, trial_types)"""
+
+
+class Judgement(NamedTuple):
+    """How a trial went; leading dimensions as the outputs had them."""
+
+    reward: Float[Tensor, "*B"]
+    """what the learner is told"""
+    score: Float[Tensor, "*B"]
+    """graded performance in [0, 1]: what curves and fitness are made of"""
+    correct: Float[Tensor, "*B"]
+    """1 right, 0 wrong"""
+
+
+class Task(Component, ABC):
+    """A pure description of an experiment's world; all randomness comes from (seed, lifetime, trial, step).
+
+    `lifetime` is an int64 tensor [L] of global lifetime numbers; `seed` an int or a key (int64 scalar tensor, rng.py).
+    Trials `n < trials` are for learning; trials from `trials` on are the test that fitness is measured in.
+    """
+
+    trials: int
+    """trials of learning in a lifetime"""
+    test_trials: int
+    """trials of test after learning, plasticity off"""
+
+    @property
+    @abstractmethod
+    def spec(self) -> TaskSpec:
+        """Its static description."""
+
+    def held_out(self) -> Task:
+        """The same task on material that no search ever sees (itself, where every lifetime draws afresh)."""
+        return self
+
+    def decisions(self, lifetime: Int[Tensor, " L"], first: int, count: int, seed: int | Tensor = 0) -> Decisions:
+        """Trials [first, first + count) of an `each` task."""
+        raise NotImplementedError(f"{self.kind} has no one-step decisions")
+
+    def render(self, lifetime: Int[Tensor, " L"], trial: int, seed: int | Tensor = 0) -> TrialBatch:
+        """All frames of one trial of a `readout` task."""
+        raise NotImplementedError(f"{self.kind} has no open-loop trials")
+
+    def judge(self, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
+        """Reward and score of a rendered trial; B = [P, L] or [L]."""
+        raise NotImplementedError(f"{self.kind} has no open-loop trials")
+
+
+class Network(Component, ABC):
+    """Units and their connections; it runs, a rule changes it."""
+
+    signals: ClassVar[frozenset[str]]
+    """what it can tell a synapse (names of `inner_loop/formula/program.py`)"""
+
+    @abstractmethod
+    def layout(self, spec: TaskSpec) -> Layout:
+        """Its plastic connection groups for this task, at the largest sizes the genes allow."""
+
+
+class Rule(Component, ABC):
+    """How weights change."""
+
+
+class Objective(Component, ABC):
+    """What a brain is driven by during life; never the fitness (rules.md 10)."""
+
+
+class Record(NamedTuple):
+    """What came of [P, L] lifetimes."""
+
+    score: Float[Tensor, "P L"]
+    """mean score of the test trials"""
+    curve: Float[Tensor, "P L blocks"]
+    """mean score of the learning trials in equal blocks"""
+    metrics: dict[str, Float[Tensor, "P L"]]
+    """test_reward, learning_reward, regret, activity, …"""
+    recordings: dict[str, Tensor]
+    """what `record` asked for, time first"""
+
+
+class Evaluation(NamedTuple):
+    """What `evaluate` returns, one row an individual."""
+
+    fitness: Float[Tensor, "P K"]
+    """maximised; non-finite rows are failed lives"""
+    metrics: dict[str, Float[Tensor, "P *rest"]]
+    """small things to log: learning curves, scores, sizes"""
+
+
+class Searcher(ABC):
+    """Proposes genomes in the unit cube and learns from their fitness. `state` is enough to continue bit-exactly."""
+
+    @abstractmethod
+    def ask(self) -> Float[Tensor, "P G"]:
+        """The next generation, float64, each gene in [0, 1]."""
+
+    @abstractmethod
+    def tell(self, fitness: Float[Tensor, "P K"]) -> None:
+        """The fitness (maximised, finite) of the genomes that the last `ask` gave."""
+
+    @abstractmethod
+    def state(self) -> bytes:
+        """Everything needed to go on after this `tell`; written by us, read back only by us."""
+
+    @abstractmethod
+    def restore(self, state: bytes) -> None:
+        """Go on from what `state` gave."""
+
+
+def lookup(room: Mapping[str, Any], name: str, what: str) -> Any:
+    """`room[name]`, or an error with the names there are and a near miss."""
+    if name not in room:
+        raise wrong(f"kind is {name!r}, no such {what}{near_miss(name, list(room))}; there are {', '.join(room)}")
+    return room[name]
