@@ -1,0 +1,77 @@
+# Needs Linux, make and Python 3.11 or newer; everything else is installed into .venv from requirements.txt.
+#   make demo    the shortest way to see something evolve     make test    everything CI runs
+#   make slow    tests that take minutes                      make bench   the benchmarks
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WHEEL_VENV := .venv-wheel
+STAMP := $(VENV)/.complete
+# how the tests are spread over processes; `make test TEST_WORKERS=0` runs them in one
+TEST_WORKERS ?= 2
+PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
+PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
+
+.PHONY: help demo test lint format types env slow examples bench wheel wheel-test clean
+
+help:
+	@sed -n '2,3s/^# *//p' Makefile
+
+# ---- the environment: made once, made again when the pins or the packaging change
+env: $(STAMP)
+
+$(STAMP): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "metaplastic needs Python 3.11 or newer, $(PYTHON) is older; try make PYTHON=python3.11" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: env
+	$(BIN)/python -m metaplastic demo
+
+# ---- checks
+test: lint types wheel-test examples
+
+lint: env
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+format: env
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: env
+	$(BIN)/pyright --pythonpath $(BIN)/python
+
+# The tests run against the installed wheel, from an empty folder. The second environment holds the wheel alone and
+# borrows the rest from the first through a .pth file, so nothing large is installed twice.
+wheel: env
+	@rm -rf build dist
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null
+
+wheel-test: wheel
+	$(PYTHON) -m venv --without-pip --clear $(WHEEL_VENV)
+	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
+		> "$$($(WHEEL_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
+	$(BIN)/python -m pip --python $(WHEEL_VENV)/bin/python install --quiet --disable-pip-version-check \
+		--no-deps --ignore-installed dist/metaplastic-*.whl
+	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cd "$$folder"; \
+		METAPLASTIC_TEST_INSTALLED=1 $(CURDIR)/$(WHEEL_VENV)/bin/python $(PYTEST) \
+		-o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
+
+slow: env
+	$(BIN)/python $(PYTEST) -m slow tests
+
+examples: env
+	@set -e; count=0; for file in examples/*.py; do \
+		[ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file"; count=$$((count + 1)); done; \
+		echo "$$count examples ran"
+
+bench: env
+	@set -e; for file in benchmarks/*.py; do \
+		[ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file"; done
+
+clean:
+	rm -rf build dist *.egg-info $(WHEEL_VENV) .pytest_cache .ruff_cache .hypothesis
