@@ -139,6 +139,8 @@ class Values(NamedTuple):
     data: Float[Tensor, "P *shape"]
     """shape [] for per=brain, else flat over the connection groups, in the order of `Layout.offsets(per)`"""
     per: Granularity = "brain"
+    high: float = math.inf
+    """the largest value that the gene allows (layouts are made for it)"""
 
 
 Number = float | Gene | Array | Values
@@ -335,6 +337,18 @@ class Record(NamedTuple):
     """test_reward, learning_reward, regret, activity, …"""
     recordings: dict[str, Tensor]
     """what `record` asked for, time first"""
+
+
+def padded_size(units: int) -> int:
+    """The size bucket of a population of `units` neurons: 8, 12, 16, 24, 32, 48, 64, 96, 128 …
+
+    Individuals of one bucket live in one batch, padded to it and masked; the bucket depends on the individual alone,
+    so that its numbers do not depend on who else is in the batch.
+    """
+    size = 8
+    while size < units:
+        size = size * 3 // 2 if size & (size - 1) == 0 else size * 4 // 3
+    return size
 
 
 class Evaluation(NamedTuple):

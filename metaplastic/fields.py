@@ -32,9 +32,11 @@ class Evolves:
         *,
         integer: bool = False,
         above: bool = False,
+        size: bool = False,
         per: tuple[Granularity, ...] = ("brain",),
     ) -> None:
         self.low, self.high, self.integer, self.above, self.per = low, high, integer, above, per
+        self.size = size  # a number of units: individuals are grouped by its `padded_size`
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
         return core_schema.no_info_plain_validator_function(self.validate, serialization=_plain_dump)
