@@ -1,7 +1,8 @@
 """The contracts of metaplastic, on one page.
 
 An experiment is a tree of frozen values (`Component`). Any number in it may be a `Gene`, any component or option a
-`Choice`, any tensor an `Array` on disk; `fields.py` says what a field of a component may hold. The rooms give the components: `Task`, `Network`, `Rule`, `Objective`, `Searcher`.
+`Choice`, any tensor an `Array` on disk; `fields.py` says what a field of a component may hold. The rooms give the
+components: `Task`, `Network`, `Rule`, `Objective`, `Searcher`.
 
 Letters for shapes, everywhere: P individuals, L lifetimes, T steps or trials, N units, I inputs, A actions, G genes,
 K objectives. Weights are `w[..., post, pre]`. Times are in ms, rates in Hz. Fitness is maximised.
@@ -45,11 +46,24 @@ class Value(BaseModel):
     """A frozen, validated value; unknown fields are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    written_as: ClassVar[tuple[str, ...]] = ()
+    """further names that a file may use for what this holds"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_name(cls, data: Any) -> Any:
+        names = [*cls.model_fields, *cls.written_as]
+        for name in data if isinstance(data, dict) else ():
+            if name not in names:
+                text = f"no such setting{near_miss(name, names)}; there are {', '.join(names)}"
+                raise PydanticCustomError("metaplastic", "{text}", {"text": text, "below": str(name)})
+        return data
 
 
 class Gene(Value):
     """A number that evolution sets, in [low, high]. In a file: `{gene: [low, high], log: true}`."""
 
+    written_as = ("gene",)
     low: float
     """smallest value"""
     high: float
@@ -112,8 +126,9 @@ class Choice(Value):
 
 
 class Array(Value):
-    """A fixed tensor kept in a safetensors file. In a file: `{array: champion.safetensors, name: rule.A, per: synapse}`."""
+    """A fixed tensor in a safetensors file. Written `{array: champion.safetensors, name: rule.A, per: synapse}`."""
 
+    written_as = ("array",)
     file: str
     """the safetensors file; relative to the experiment file when written"""
     name: str
@@ -187,7 +202,7 @@ class Layout(NamedTuple):
         return 1 if per == "brain" else sum(math.prod(c.shape(per)) for c in self.connections)
 
     def expand(self, value: Number, index: int, like: Tensor) -> Float[Tensor, "P post pre"]:
-        """A parameter for connection group `index`, broadcastable to [P, post, pre], in the dtype and device of `like`."""
+        """A parameter for connection group `index`, broadcastable to [P, post, pre]; dtype and device of `like`."""
         if not isinstance(value, Values):
             if isinstance(value, Gene | Array):
                 raise TypeError(f"{value!r} is not expressed yet; express the experiment first")

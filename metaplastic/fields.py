@@ -23,7 +23,7 @@ Option = str | Choice
 
 
 class Evolves:
-    """Field annotation: a number in [low, high] that may be a gene or an array; `per` lists its granularities, default first."""
+    """Field annotation: a number in [low, high], a gene or an array; `per` lists its granularities, default first."""
 
     def __init__(
         self,
