@@ -327,6 +327,8 @@ class Network(Component, ABC):
 
     signals: ClassVar[frozenset[str]]
     """what it can tell a synapse (names of `inner_loop/formula/program.py`)"""
+    responses: ClassVar[tuple[str, ...]]
+    """the kinds of response (`TaskSpec.response`) that it can live with"""
 
     @abstractmethod
     def layout(self, spec: TaskSpec) -> Layout:
@@ -335,6 +337,10 @@ class Network(Component, ABC):
 
 class Rule(Component, ABC):
     """How weights change."""
+
+    def reads(self) -> frozenset[str]:
+        """The signals it needs from the network; an experiment whose network does not give them is refused."""
+        return frozenset()
 
 
 class Objective(Component, ABC):
