@@ -1,4 +1,4 @@
-"""`evaluate(experiment, genomes, key)`: a pure function from genomes to fitness. It knows no Ray, no searcher, no logger.
+"""`evaluate(experiment, genomes, key)`: a pure function from genomes to fitness. It knows no Ray, searcher or logger.
 
 Every individual of a generation lives the same L lifetimes (common random numbers): the same tasks, births and coins,
 keyed by (key, lifetime) alone. So a result does not depend on how the genomes are split.

@@ -63,7 +63,7 @@ class Comparison(Value):
 
     lifetimes: Annotated[int, Field(ge=2)] = 32
     """fresh lives of each control and of the champion"""
-    controls: dict[str, Control] = {}
+    controls: dict[str, Control] = Field(default_factory=dict)
     """further controls, by the name that reports show; plasticity off and the starting rule are always there"""
 
 

@@ -7,6 +7,7 @@ YAML is read with the safe loader (floats as 1e-3 are numbers, a key given twice
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +98,7 @@ def explain(errors: ValidationError) -> list[str]:
 
 def _parse(text: str, source: str) -> Any:
     try:
-        return yaml.load(text, _Loader)  # noqa: S506  (a safe loader)
+        return yaml.load(text, _Loader)  # a safe loader
     except yaml.MarkedYAMLError as why:
         where = f" line {why.problem_mark.line + 1}, column {why.problem_mark.column + 1}" if why.problem_mark else ""
         raise ConfigError(f"{source}:{where}: {why.problem or why.context}") from None
@@ -112,7 +113,7 @@ def _override(data: dict[str, Any], override: str) -> None:
     if not equals or not steps:
         raise ConfigError(f"{override!r}: wanted an override like search.population=64")
     value, node = _parse(text, f"override {place}"), data
-    for step, after in zip(steps[:-1], steps[1:], strict=True):
+    for step, after in pairwise(steps):
         try:
             if isinstance(node, dict) and not isinstance(node.get(step), dict | list):
                 node[step] = [] if isinstance(after, int) else {}
