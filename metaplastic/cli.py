@@ -1,0 +1,137 @@
+"""The commands. Each reads its words, calls one function of `platform`, and prints what came of it.
+
+A user's mistake ends with one line on standard error and exit code 2; nothing is lost. Heavy imports happen inside the
+commands, so that `metaplastic --help` is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(
+    help="Evolve, live and dissect plastic neural networks.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+File = Annotated[Path, typer.Argument(help="experiment file (YAML)", show_default=False)]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Argument(help="settings to change, as place=value: search.population=64", show_default=False),
+]
+
+
+@app.command()
+def search(
+    file: File,
+    overrides: Overrides = None,
+    out: Annotated[Path | None, typer.Option(help="run directory, must be new; runs/NAME-NUMBER if absent")] = None,
+    workers: Annotated[int | None, typer.Option(help="Ray actors; 0 computes in this process")] = None,
+) -> None:
+    """Evolve the genes of an experiment; leave a run with a champion and a report."""
+    from metaplastic.platform.experiment_file import load
+    from metaplastic.platform.search import search as start
+
+    words = [*(overrides or []), *([] if workers is None else [f"execution.workers={workers}"])]
+    typer.echo(start(load(file, words), out, command=sys.argv).summary())
+
+
+@app.command()
+def resume(
+    run: Annotated[Path, typer.Argument(help="run directory")],
+    generations: Annotated[int | None, typer.Option(help="new total; the experiment's own if absent")] = None,
+    workers: Annotated[int | None, typer.Option(help="Ray actors; 0 computes in this process")] = None,
+) -> None:
+    """Continue a run from its last checkpoint, exactly as if it had never stopped."""
+    from metaplastic.platform.search import resume as go_on
+
+    typer.echo(go_on(run, generations=generations, workers=workers).summary())
+
+
+@app.command()
+def live(
+    source: Annotated[Path, typer.Argument(help="experiment without genes (YAML), or a run: its champion lives")],
+    overrides: Overrides = None,
+    lifetimes: Annotated[int | None, typer.Option(help="how many lives; the experiment's own number if absent")] = None,
+    record: Annotated[str, typer.Option(help="what to record, by comma: action,reward,rpe,…")] = "",
+    held_out: Annotated[bool, typer.Option(help="live on the material that searches never see")] = False,
+    out: Annotated[Path | None, typer.Option(help="new folder for recordings and figures")] = None,
+) -> None:
+    """Live an experiment and look: scores, learning curves, recordings, figures."""
+    from metaplastic.platform.living import live_file
+
+    names = tuple(name.strip() for name in record.split(",") if name.strip())
+    typer.echo(live_file(source, overrides or [], lifetimes, names, held_out=held_out, out=out))
+
+
+@app.command()
+def genome(file: File, overrides: Overrides = None) -> None:
+    """List the genes of an experiment: place, range, scale, start, how many numbers."""
+    from metaplastic.platform.describe import genome_table
+    from metaplastic.platform.experiment_file import load
+
+    _show(genome_table(load(file, overrides)))
+
+
+@app.command()
+def describe(
+    kind: Annotated[str | None, typer.Argument(help="a kind, or 'experiment'; all kinds if absent")] = None,
+) -> None:
+    """Explain a component: its equation, fields, defaults, units and references."""
+    from metaplastic.platform.describe import describe_all, describe_kind
+
+    _show(describe_kind(kind) if kind else describe_all())
+
+
+@app.command()
+def schema(out: Annotated[Path | None, typer.Option(help="file to write; standard output if absent")] = None) -> None:
+    """Write the JSON schema of experiment files, for editors."""
+    from metaplastic.platform.describe import schema_text
+
+    if out is None:
+        typer.echo(schema_text())
+    else:
+        out.write_text(schema_text() + "\n", encoding="utf-8")
+        typer.echo(f"schema written to {out}")
+
+
+@app.command()
+def report(run: Annotated[Path, typer.Argument(help="run directory")]) -> None:
+    """Draw a run's report again from its files."""
+    from metaplastic.platform.report import write_report
+
+    typer.echo(f"report: {write_report(run)}")
+
+
+@app.command()
+def check(kind: Annotated[str, typer.Argument(help="a task's kind, or your own: mylab.maze:Maze")]) -> None:
+    """Hold a task to the contract that the built-in ones keep."""
+    from metaplastic.platform.describe import check_task_kind
+
+    typer.echo(check_task_kind(kind))
+
+
+def _show(table: object) -> None:
+    from rich.console import Console
+
+    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+
+
+def main() -> None:
+    """Run a command; a user's mistake becomes one line and exit code 2."""
+    sys.path.append(str(Path.cwd()))  # a lab's own classes: `kind: mylab.maze:Maze`
+    try:
+        app()
+    except ValueError as error:
+        from metaplastic.core import ConfigError
+
+        if not isinstance(error, ConfigError):
+            raise
+        typer.echo(f"metaplastic: {error}", err=True)
+        sys.exit(2)
