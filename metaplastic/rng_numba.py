@@ -6,11 +6,13 @@ whole numbers of any sign. Floats are float32 throughout: one float64 would halv
     key = fold(fold(life, 1), trial)
     x = normal(word(key, i))                      # i = 0, 1, …: the numbers of `normal(words(key, n))`
 
-The functions carry no annotations, so that run-time type checkers leave them to Numba. They are not compiled with
-`fastmath`, and keep their rounding inside kernels that are.
+`@no_type_check` keeps the tests' run-time type checker from wrapping what Numba must compile. Compiled without
+`fastmath`, the functions keep their rounding inside kernels that have it. Called from Python they give Python ints:
+hand such a word on as `np.uint64(word)`.
 """
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
@@ -29,6 +31,7 @@ _compiled = njit(error_model="numpy", nogil=True)
 
 
 @_compiled
+@no_type_check
 def _key_of(z):
     """Equation (2)."""
     z = (z ^ (z >> _33)) * _B1
@@ -37,18 +40,21 @@ def _key_of(z):
 
 
 @_compiled
+@no_type_check
 def root(seed):
     """The key of a seed (3)."""
     return _key_of(np.uint64(seed) + _DELTA)
 
 
 @_compiled
+@no_type_check
 def fold(key, data):
     """The child key number `data` (4)."""
     return _key_of(np.uint64(key) + _DELTA * (np.uint64(data) + _ONE))
 
 
 @_compiled
+@no_type_check
 def word(key, n):
     """Word number n = 0, 1, … of a key (5)."""
     z = np.uint64(key) + _GAMMA * (np.uint64(n) + _ONE)
@@ -58,24 +64,28 @@ def word(key, n):
 
 
 @_compiled
+@no_type_check
 def uniform(w):
     """Uniform in [0, 1) on the grid of 2^-24."""
     return np.float32(np.uint64(w) >> _40) * _TO_UNIT
 
 
 @_compiled
+@no_type_check
 def below(w, n):
     """A whole number in [0, n), 0 < n <= 2^31."""
     return np.int64(((np.uint64(w) >> _32) * np.uint64(n)) >> _32)
 
 
 @_compiled
+@no_type_check
 def coin(w, p):
     """True with the probability p, a float32; `rng.grid` makes the one that `rng.coin` uses of a Python float."""
     return uniform(w) < np.float32(p)
 
 
 @_compiled
+@no_type_check
 def normal(w):
     """Standard normal, one a word: Box & Muller's cosine."""
     w = np.uint64(w)
@@ -85,6 +95,7 @@ def normal(w):
 
 
 @_compiled
+@no_type_check
 def normal_int(w):
     """Nearly normal, the same bits everywhere: the sum of four 16-bit fields."""
     w = np.uint64(w)

@@ -1,0 +1,367 @@
+"""The generator: test vectors, its three forms against one another, statistics, independence of the split."""
+
+import importlib.util
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numba import njit
+
+from metaplastic import rng, rng_numba
+
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="TRITON IS MISSING: the GPU form of the generator is not tested"
+)
+
+ROOTS = {0: 0xF24C4FF5F1592379, 1: 0x4DA08932FAA3B303, 42: 0xEE7665C8E4B616E9}
+CHILDREN = [0x881FD04A477B6B79, 0x13629FD1C0D8202E, 0x21043EB77ECE5A7C]
+WORDS = [0x535EF73C7DDAF951, 0xD48159B33AEB852E, 0x493BFB1E59DD0FC8, 0x378687AAF175CFFD]
+UNIFORM = [0.32566780, 0.83009870, 0.28607148, 0.21689647]
+BELOW_5 = [1, 4, 1, 1]
+NORMAL = [0.92080933, 0.53477943, 1.03519344, -1.69396472]
+
+signed64 = st.integers(-(2**63), 2**63 - 1)
+
+
+def bits(x: torch.Tensor) -> list[int]:
+    """The 64-bit patterns of an int64 tensor."""
+    return [value % 2**64 for value in x.reshape(-1).tolist()]
+
+
+def vector_key() -> torch.Tensor:
+    return rng.fold(rng.fold(rng.root(42), 7), 3)
+
+
+def test_torch_gives_the_published_keys():
+    assert {seed: bits(rng.root(seed))[0] for seed in ROOTS} == ROOTS
+    assert [bits(rng.fold(rng.root(42), d))[0] for d in range(3)] == CHILDREN
+    assert bits(rng.fold(rng.root(42), torch.arange(3))) == CHILDREN
+    assert bits(rng.root(torch.tensor(list(ROOTS)))) == list(ROOTS.values())
+
+
+def test_torch_gives_the_published_numbers():
+    w = rng.words(vector_key(), 4)
+    assert bits(w) == WORDS
+    assert rng.below(w, 5).tolist() == BELOW_5
+    assert rng.uniform(w).tolist() == pytest.approx(UNIFORM, abs=2e-8)
+    assert rng.normal(w).tolist() == pytest.approx(NORMAL, abs=5e-7)
+
+
+def test_numba_gives_the_published_keys():
+    assert {seed: rng_numba.root(seed) for seed in ROOTS} == ROOTS
+    key = np.uint64(rng_numba.root(42))
+    assert [rng_numba.fold(key, d) for d in range(3)] == CHILDREN
+
+
+def test_numba_gives_the_published_numbers():
+    key = np.uint64(rng_numba.fold(np.uint64(rng_numba.fold(np.uint64(rng_numba.root(42)), 7)), 3))
+    w = [np.uint64(rng_numba.word(key, i)) for i in range(4)]
+    assert w == WORDS
+    assert [rng_numba.below(x, 5) for x in w] == BELOW_5
+    assert [rng_numba.uniform(x) for x in w] == pytest.approx(UNIFORM, abs=2e-8)
+    assert [rng_numba.normal(x) for x in w] == pytest.approx(NORMAL, abs=5e-7)
+
+
+@given(seed=signed64, data=signed64, i=st.integers(0, 10**6), n=st.integers(1, 2**31), p=st.floats(0, 1))
+@settings(max_examples=200, deadline=None)
+def test_numba_and_torch_agree_on_any_key(seed, data, i, n, p):
+    key = rng.fold(rng.root(seed), data)
+    w = rng.words(key, 1, i)
+    child = rng_numba.fold(np.uint64(rng_numba.root(seed)), data)
+    scalar = np.uint64(rng_numba.word(np.uint64(child), i))
+    assert bits(key) == [child]
+    assert bits(w) == [scalar]
+    assert rng.below(w, n).item() == rng_numba.below(scalar, n)
+    assert rng.uniform(w).item() == rng_numba.uniform(scalar)
+    assert rng.coin(w, p).item() == rng_numba.coin(scalar, rng.grid(p))
+    assert rng.normal_int(w).item() == rng_numba.normal_int(scalar)
+    assert rng.normal(w).item() == pytest.approx(rng_numba.normal(scalar), abs=1e-6)
+
+
+TRITON_CHECK = """
+import json, sys, torch, triton, triton.language as tl
+from metaplastic import rng_triton as r
+
+@triton.jit
+def kernel(seeds, keys, words, whole, reals, n, p, COUNT: tl.constexpr):
+    i = tl.program_id(0)
+    seed = tl.load(seeds + i)
+    key = r.fold(r.fold(r.root(seed), 7), 3)
+    tl.store(keys + i, r.fold(r.as_key(seed), seed).to(tl.int64, bitcast=True))
+    at = i * COUNT + tl.arange(0, COUNT)
+    w = r.word(key, tl.arange(0, COUNT))
+    tl.store(words + at, w.to(tl.int64, bitcast=True))
+    tl.store(whole + at, r.below(w, n))
+    size = tl.num_programs(0) * COUNT
+    tl.store(reals + at, r.uniform(w))
+    tl.store(reals + size + at, r.normal(w))
+    tl.store(reals + 2 * size + at, r.normal_int(w))
+    tl.store(reals + 3 * size + at, r.coin(w, p).to(tl.float32))
+
+seeds, n, p = json.load(sys.stdin)
+keys = torch.zeros(len(seeds), dtype=torch.int64)
+words, whole = torch.zeros(2, len(seeds), 4, dtype=torch.int64)
+reals = torch.zeros(4, len(seeds), 4)
+kernel[(len(seeds),)](torch.tensor(seeds), keys, words, whole, reals, n, p, 4)
+print(json.dumps([x.tolist() for x in (keys, words, whole, *reals)]))
+"""
+SEEDS = [42, 0, -1, 2**63 - 1, -(2**63), 123456789]
+
+
+@pytest.fixture(scope="module")
+def triton_draws(tmp_path_factory):
+    """Keys, words, numbers below 5, uniforms, normals, integer normals and coins of 0.3, under Triton's interpreter.
+
+    A process of its own, because the interpreter must be asked for before triton is imported.
+    """
+    script = tmp_path_factory.mktemp("triton") / "check.py"
+    script.write_text(TRITON_CHECK)
+    root = str(Path(rng.__file__).parents[1])
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        input=json.dumps([SEEDS, 5, rng.grid(0.3)]),
+        env={**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": root},
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return [torch.tensor(x) for x in json.loads(done.stdout)]
+
+
+@needs_triton
+def test_triton_gives_the_published_numbers(triton_draws):
+    _, words, whole, uniform, normal, _, _ = triton_draws
+    assert bits(words[0]) == WORDS
+    assert whole[0].tolist() == BELOW_5
+    assert uniform[0].tolist() == pytest.approx(UNIFORM, abs=2e-8)
+    assert normal[0].tolist() == pytest.approx(NORMAL, abs=5e-7)
+
+
+@needs_triton
+def test_triton_and_torch_agree_on_any_key(triton_draws):
+    seeds = torch.tensor(SEEDS)
+    keys, words, whole, uniform, normal, normal_int, coin = triton_draws
+    expected = rng.words(rng.fold(rng.fold(rng.root(seeds), 7), 3), 4)
+    assert torch.equal(keys, rng.fold(seeds, seeds))
+    assert torch.equal(words, expected)
+    assert torch.equal(whole, rng.below(expected, 5))
+    assert torch.equal(uniform, rng.uniform(expected))
+    assert torch.equal(normal_int, rng.normal_int(expected))
+    assert torch.equal(coin, rng.coin(expected, 0.3).float())
+    torch.testing.assert_close(normal, rng.normal(expected), atol=1e-6, rtol=1e-6)
+
+
+def test_python_numbers_wrap_round_at_64_bits():
+    assert torch.equal(rng.root(-1), rng.root(2**64 - 1))
+    assert torch.equal(rng.fold(rng.root(3), -5), rng.fold(rng.root(3), torch.tensor(-5)))
+    assert torch.equal(rng.fold(rng.root(3), 2**64 + 7), rng.fold(rng.root(3), 7))
+
+
+def test_keys_and_data_broadcast():
+    keys = rng.fold(rng.root(torch.arange(5))[:, None], torch.arange(3, dtype=torch.int32))
+    assert keys.shape == (5, 3)
+    assert torch.equal(keys[4, 2], rng.fold(rng.root(4), 2))
+
+
+def test_draws_do_not_change_the_words_they_are_given():
+    w = rng.words(rng.root(6), 11)
+    before = w.clone()
+    for draw in (rng.uniform, rng.normal, rng.normal_int, lambda x: rng.below(x, 3), lambda x: rng.exponential(x, 2.0)):
+        draw(w)
+    assert torch.equal(w, before)
+
+
+KEYS = 11
+
+
+@pytest.mark.parametrize("draw", [rng.uniforms, rng.normals])
+@pytest.mark.parametrize("chunk", [1, 3, 7])
+def test_numbers_do_not_depend_on_how_the_keys_are_split(draw, chunk):
+    keys = rng.lifetime_keys(5, torch.arange(KEYS), rng.NOISE)
+    whole = draw(keys, 5, 13)
+    assert whole.shape == (KEYS, 5, 13)
+    assert torch.equal(torch.cat([draw(part, 5, 13) for part in keys.split(chunk)]), whole)
+    order = torch.tensor([3, 0, 10, 7, 1, 9, 2, 8, 4, 6, 5])
+    assert torch.equal(draw(keys[order], 5, 13), whole[order])
+
+
+@pytest.mark.parametrize("n", [77, 1000])
+def test_numbers_do_not_depend_on_the_blocks_they_are_made_in(n, monkeypatch):
+    keys = rng.root(torch.arange(7))
+    whole = rng.normal(rng.words(keys, n))
+    for block in (13, 131, 333, 10**6):
+        monkeypatch.setattr(rng, "_BLOCK", block)
+        assert torch.equal(rng.normals(keys, n), whole)
+
+
+def test_a_shorter_draw_is_the_beginning_of_a_longer_one():
+    key = rng.root(torch.arange(3))
+    assert torch.equal(rng.words(key, 5), rng.words(key, 17)[:, :5])
+    assert torch.equal(rng.words(key, 5, first=12), rng.words(key, 17)[:, 12:])
+
+
+def test_vmap_gives_the_numbers_of_the_batched_call():
+    keys = rng.root(torch.arange(5))
+    assert torch.equal(torch.vmap(lambda key: rng.normals(key, 7))(keys), rng.normals(keys, 7))
+    assert torch.equal(torch.vmap(lambda key: rng.permutation(key, 7))(keys), rng.permutation(keys, 7))
+
+
+def test_a_lifetime_key_follows_the_schedule():
+    lifetime = torch.tensor([4, 9])
+    k = rng.lifetime_keys(42, lifetime)
+    assert torch.equal(k[1], rng.fold(rng.fold(rng.root(42), 0), 9))
+    assert torch.equal(rng.lifetime_keys(rng.root(42), lifetime), k)
+    assert torch.equal(rng.parameter_keys(k), rng.fold(k, 0))
+    trial = rng.trial_keys(k, 6)
+    assert torch.equal(trial, rng.fold(rng.fold(k, 1), 6))
+    assert torch.equal(rng.condition_keys(trial), rng.fold(trial, 0))
+    assert torch.equal(rng.noise_keys(trial, 8), rng.fold(rng.fold(trial, 1), 8))
+    assert torch.equal(rng.step_keys(k, 8), rng.fold(rng.fold(k, 2), 8))
+    assert torch.equal(rng.episode_keys(k, 8), rng.fold(rng.fold(k, 3), 8))
+
+
+def test_streams_share_no_number():
+    numbers = [rng.words(rng.lifetime_keys(1, torch.arange(7), stream), 101).flatten() for stream in range(5)]
+    assert [rng.TASK, rng.POLICY, rng.MUTATION, rng.INIT, rng.NOISE] == [0, 1, 2, 3, 4]
+    assert torch.cat(numbers).unique().numel() == 5 * 7 * 101
+
+
+LANES, DRAWS = 401, 1009
+STANDARD_ERROR = 1.0 / math.sqrt(LANES * DRAWS)
+
+
+@pytest.mark.parametrize("gaussian", ["boxmuller", "integer"])
+def test_normals_have_mean_0_variance_1_and_independent_lanes(gaussian):
+    x = rng.normal(rng.words(rng.lifetime_keys(0, torch.arange(LANES)), DRAWS), gaussian).double()
+    assert abs(x.mean()) < 4 * STANDARD_ERROR
+    assert abs(x.var() - 1) < 4 * math.sqrt(2) * STANDARD_ERROR
+    assert abs((x[1:] * x[:-1]).mean()) < 4 * STANDARD_ERROR
+    assert abs((x[:, 1:] * x[:, :-1]).mean()) < 4 * STANDARD_ERROR
+    kurtosis = {"boxmuller": 0.0, "integer": -0.3}[gaussian]
+    assert abs((x**4).mean() - 3 - kurtosis) < 4 * math.sqrt(96) * STANDARD_ERROR
+
+
+def test_neighbouring_trials_and_steps_are_independent():
+    trial = rng.trial_keys(rng.lifetime_keys(0, torch.arange(101))[:, None, None], torch.arange(53)[:, None])
+    x = rng.normals(rng.noise_keys(trial, torch.arange(47)), 1).squeeze(-1).double()
+    bound = 4 / math.sqrt(x.numel())
+    for lagged in (x[1:] * x[:-1], x[:, 1:] * x[:, :-1], x[:, :, 1:] * x[:, :, :-1]):
+        assert abs(lagged.mean()) < 1.1 * bound
+
+
+def test_every_bit_of_a_word_is_fair_and_of_a_seed_matters():
+    w = rng.words(rng.root(torch.arange(101)), 997)
+    ones = torch.stack([(w >> bit & 1).double().mean() for bit in range(64)])
+    assert (ones - 0.5).abs().max() < 5 * 0.5 / math.sqrt(w.numel())
+    seeds = torch.arange(1, 1000)[:, None]
+    flipped = rng.root(seeds) ^ rng.root(seeds ^ (1 << torch.arange(63)))
+    changed = torch.stack([(flipped >> bit & 1).double() for bit in range(64)]).sum(0).mean()
+    assert abs(changed - 32) < 0.1
+
+
+def test_exponential_and_rayleigh_have_their_means():
+    w = rng.words(rng.root(8), 200_003)
+    assert rng.exponential(w, 3.0).mean().item() == pytest.approx(3.0, rel=0.01)
+    assert rng.rayleigh(w, 2.0).mean().item() == pytest.approx(2.0 * math.sqrt(math.pi / 2), rel=0.01)
+
+
+def test_the_extreme_words_give_finite_numbers():
+    extremes = torch.tensor([0, -1])
+    assert rng.exponential(extremes, torch.tensor([1.0, 2.0])).isfinite().all()
+    assert rng.rayleigh(extremes, 1.0).isfinite().all()
+    assert rng.normal(extremes).isfinite().all()
+
+
+def test_a_coin_falls_as_often_as_it_was_told():
+    w = rng.words(rng.root(9), 100_003)
+    assert rng.coin(w, 0.3).double().mean().item() == pytest.approx(0.3, abs=0.006)
+    assert not rng.coin(w, 0.0).any()
+    assert rng.coin(w, 1.0).all()
+    each = torch.full(w.shape, 0.3)
+    assert (rng.coin(w, each) != rng.coin(w, 0.3)).sum() <= 1
+
+
+def test_a_coin_without_a_probability_is_refused():
+    with pytest.raises(ValueError, match=r"p is 1.5; a coin needs a probability in \[0, 1\]"):
+        rng.coin(rng.words(rng.root(1), 3), 1.5)
+
+
+def chi_squared(index: torch.Tensor, probabilities: torch.Tensor) -> float:
+    """Of the counts of the places drawn, against their probabilities."""
+    expected = probabilities * index.numel()
+    return float(((index.bincount(minlength=len(expected)) - expected) ** 2 / expected).sum())
+
+
+def test_a_table_draws_each_value_with_its_probability():
+    probs = torch.tensor([0.05, 0.2, 0.4, 0.3, 0.05], dtype=torch.float64)
+    table = rng.Table([-3, 7, 1, 0, 22], probs)
+    w = rng.words(rng.root(10), 20_011)
+    assert chi_squared(table.index(w), probs) < 23.5  # p > 1e-4 at 4 degrees of freedom
+    assert table.sample(w).dtype == torch.int64
+    assert table.mean == pytest.approx(-0.15 + 1.4 + 0.4 + 1.1, abs=1e-8)
+    torch.testing.assert_close(table.probabilities, probs, atol=2.0**-32, rtol=0.0)
+
+
+def test_a_table_never_draws_what_is_impossible():
+    table = rng.Table(torch.tensor([0.5, 1.5, 2.5, 3.5]), [0.0, 0.5, 0.5, 0.0])
+    extremes = torch.cat([torch.tensor([0, -1]), rng.words(rng.root(2), 1001)])
+    assert set(table.sample(extremes).tolist()) == {1.5, 2.5}
+    assert table.to("cpu").sample(extremes).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("support", "probs", "message"),
+    [
+        ([1, 2, 3], [0.5, 0.5], r"support has shape \(3,\) and probs \(2,\)"),
+        ([], [], "at least 1"),
+        ([1, 2], [0.5, 0.6], "wanted none below 0 and a sum of 1; divide by 1.1"),
+        ([1, 2], [1.5, -0.5], "none below 0"),
+    ],
+)
+def test_a_table_that_is_no_distribution_is_refused(support, probs, message):
+    with pytest.raises(ValueError, match=message):
+        rng.Table(support, probs)
+
+
+def test_a_permutation_holds_each_number_once_and_all_orders_come():
+    orders = rng.permutation(rng.root(torch.arange(12_007)), 3)
+    assert torch.equal(orders.sort(dim=1).values, torch.arange(3).expand(12_007, 3))
+    assert chi_squared(orders[:, 0] * 2 + (orders[:, 1] > orders[:, 2]), torch.full((6,), 1 / 6)) < 25.8  # 5 d.o.f.
+    assert torch.equal(
+        rng.choose(rng.root(torch.arange(5)), 7, 3), rng.permutation(rng.root(torch.arange(5)), 7)[:, :3]
+    )
+
+
+def test_choosing_more_than_there_is_is_refused():
+    with pytest.raises(ValueError, match="k is 8; of 7 things 0 to 7 can be chosen"):
+        rng.choose(rng.root(0), 7, 8)
+
+
+def test_numba_reads_keys_as_they_lie_in_a_tensor():
+    key = rng.root(torch.arange(3)).numpy()
+    assert key.min() < 0  # or the test would hold by chance
+    assert rng_numba.word(key[2], 4) == rng_numba.word(key.view(np.uint64)[2], 4)
+
+
+def test_a_fast_math_kernel_gets_the_same_normals():
+    def fill(keys, out):
+        for i in range(len(keys)):
+            for j in range(out.shape[1]):
+                out[i, j] = rng_numba.normal(rng_numba.word(keys[i], j))
+
+    keys = rng.root(torch.arange(7)).numpy()
+    exact, fast = np.empty((2, 7, 997), np.float32)
+    njit(fill)(keys, exact)
+    njit(fill, fastmath=True, error_model="numpy")(keys, fast)
+    assert np.array_equal(exact, fast)
+    np.testing.assert_allclose(exact, rng.normals(torch.from_numpy(keys), 997).numpy(), atol=1e-6)
