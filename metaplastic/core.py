@@ -313,6 +313,10 @@ class Task(Component, ABC):
         """Trials [first, first + count) of an `each` task."""
         raise NotImplementedError(f"{self.kind} has no one-step decisions")
 
+    def score(self, payoff: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
+        """Graded performance in [0, 1] of decisions that earned `payoff`: the payoff itself, where it is 0 or 1."""
+        return payoff
+
     def render(self, lifetime: Int[Tensor, " L"], trial: int, seed: int | Tensor = 0) -> TrialBatch:
         """All frames of one trial of a `readout` task."""
         raise NotImplementedError(f"{self.kind} has no open-loop trials")
