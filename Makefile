@@ -5,7 +5,6 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WHEEL_VENV := .venv-wheel
 STAMP := $(VENV)/.complete
 # how the tests are spread over processes; `make test TEST_WORKERS=0` runs them in one
 TEST_WORKERS ?= 2
@@ -45,21 +44,22 @@ format: env
 types: env
 	$(BIN)/pyright --pythonpath $(BIN)/python
 
-# The tests run against the installed wheel, from an empty folder. The second environment holds the wheel alone and
-# borrows the rest from the first through a .pth file, so nothing large is installed twice.
 wheel: env
 	@rm -rf build dist
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist . > /dev/null
 
+# The tests run against the installed wheel, from an empty folder. A second, passing environment holds the wheel alone
+# and borrows the rest from the first through a .pth file, so nothing large is installed twice.
+PURELIB := -c 'import sysconfig; print(sysconfig.get_path("purelib"))'
+
 wheel-test: wheel
-	$(PYTHON) -m venv --without-pip --clear $(WHEEL_VENV)
-	@$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))' \
-		> "$$($(WHEEL_VENV)/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/borrowed.pth"
-	$(BIN)/python -m pip --python $(WHEEL_VENV)/bin/python install --quiet --disable-pip-version-check \
-		--no-deps --ignore-installed dist/metaplastic-*.whl
-	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; cd "$$folder"; \
-		METAPLASTIC_TEST_INSTALLED=1 $(CURDIR)/$(WHEEL_VENV)/bin/python $(PYTEST) \
-		-o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
+	set -e; folder=$$(mktemp -d); trap 'rm -rf "$$folder"' EXIT; python=$$folder/env/bin/python; \
+		$(BIN)/python -m venv --without-pip "$$folder/env"; \
+		$(BIN)/python $(PURELIB) > "$$($$python $(PURELIB))/borrowed.pth"; \
+		$(BIN)/python -m pip --python $$python install --quiet --disable-pip-version-check \
+			--no-deps --ignore-installed dist/metaplastic-*.whl; \
+		mkdir "$$folder/empty"; cd "$$folder/empty"; \
+		METAPLASTIC_TEST_INSTALLED=1 $$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
 
 slow: env
 	$(BIN)/python $(PYTEST) -m slow tests
@@ -74,4 +74,4 @@ bench: env
 		[ -e "$$file" ] || continue; echo "== $$file"; $(BIN)/python "$$file"; done
 
 clean:
-	rm -rf build dist *.egg-info $(WHEEL_VENV) .pytest_cache .ruff_cache .hypothesis
+	rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis
