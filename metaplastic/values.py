@@ -1,0 +1,162 @@
+"""Values that an experiment is made of: plain ones, `Gene`, `Choice`, `Array`, and what genes become (`Values`).
+
+In a file: `{gene: [low, high], log: true}`, `{choice: [a, b]}`, `{array: champion.safetensors, name: rule.A}`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Mapping
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from jaxtyping import Float
+from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
+from pydantic_core import PydanticCustomError
+from torch import Tensor
+
+Granularity = Literal["brain", "connection", "type_pair", "post", "pre", "synapse"]
+"""How many values one gene stands for: one a brain, one a connection group, one a pair of cell types, one a post- or
+presynaptic neuron, one a synapse (rules.md 3.4)."""
+
+
+class ConfigError(ValueError):
+    """A user's mistake: one line that names the place, what came, what was wanted and the mend."""
+
+
+def wrong(message: str) -> PydanticCustomError:
+    """An error for a validator; the place is added by pydantic."""
+    return PydanticCustomError("metaplastic", "{text}", {"text": message})
+
+
+def near_miss(word: str, words: list[str]) -> str:
+    """' (did you mean …?)' if one of `words` is close to `word`, else nothing."""
+    close = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
+    return f" (did you mean '{close[0]}'?)" if close else ""
+
+
+class Value(BaseModel):
+    """A frozen, validated value; unknown fields are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
+    written_as: ClassVar[tuple[str, ...]] = ()
+    """further names that a file may use for what this holds"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _know_every_name(cls, data: Any) -> Any:
+        names = [*cls.model_fields, *cls.written_as]
+        for name in data if isinstance(data, dict) else ():
+            if name not in names:
+                text = f"no such setting{near_miss(name, names)}; there are {', '.join(names)}"
+                raise PydanticCustomError("metaplastic", "{text}", {"text": text, "below": str(name)})
+        return data
+
+
+class Gene(Value):
+    """A number that evolution sets, in [low, high]. In a file: `{gene: [low, high], log: true}`."""
+
+    written_as = ("gene",)
+    low: float
+    """smallest value"""
+    high: float
+    """largest value"""
+    log: bool = False
+    """equal steps of the genome are equal ratios of the value; needs low > 0"""
+    integer: bool = False
+    """only whole numbers, both ends included"""
+    start: float | None = None
+    """where the search begins; the middle of the (log) range if absent"""
+    per: Granularity | None = None
+    """what the gene stands for: one value a brain … one a synapse; the field's own default if absent"""
+
+    def __init__(self, low: float | None = None, high: float | None = None, **data: Any) -> None:
+        ends = {} if low is None or high is None else {"low": low, "high": high}
+        super().__init__(**ends, **data)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "gene" in data:
+            bounds = data["gene"]
+            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+                raise wrong(f"gene is {bounds!r}, wanted [low, high]")
+            rest = {name: value for name, value in data.items() if name != "gene"}
+            return {"low": bounds[0], "high": bounds[1], **rest}
+        return data
+
+    @model_validator(mode="after")
+    def _check(self) -> Gene:
+        if not (math.isfinite(self.low) and math.isfinite(self.high) and self.low < self.high):
+            raise wrong(f"gene is [{self.low:g}, {self.high:g}], wanted two finite numbers, the smaller first")
+        if self.log and self.low <= 0:
+            raise wrong(f"gene starts at {self.low:g} with log: true, wanted a low end above 0")
+        if self.integer and (self.low % 1 or self.high % 1):
+            raise wrong(f"gene is [{self.low:g}, {self.high:g}] with integer: true, wanted whole ends")
+        if self.start is not None and not self.low <= self.start <= self.high:
+            raise wrong(f"start is {self.start:g}, wanted a number in [{self.low:g}, {self.high:g}]")
+        return self
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        ends = [int(v) if self.integer else v for v in (self.low, self.high)]
+        given = {name: getattr(self, name) for name in ("log", "integer", "start", "per")}
+        return {"gene": ends, **{name: value for name, value in given.items() if value not in (False, None)}}
+
+
+class Choice(Value):
+    """One of several components or options; evolution picks. In a file: `{choice: [a, b]}`."""
+
+    options: tuple[Any, ...]
+    """what can stand here, at least two"""
+
+    def __init__(self, *options: Any, **data: Any) -> None:
+        super().__init__(**({"options": options} if options else data))  # pyright: ignore[reportArgumentType]
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {"choice": [o.model_dump() if isinstance(o, BaseModel) else o for o in self.options]}
+
+
+class Array(Value):
+    """A fixed tensor in a safetensors file. Written `{array: champion.safetensors, name: rule.A, per: synapse}`."""
+
+    written_as = ("array",)
+    file: str
+    """the safetensors file; relative to the experiment file when written"""
+    name: str
+    """the tensor's name in it"""
+    per: Granularity = "synapse"
+    """what each number stands for"""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "array" in data:
+            return {"file": data["array"], **{name: value for name, value in data.items() if name != "array"}}
+        return data
+
+    @model_serializer
+    def _write(self) -> dict[str, Any]:
+        return {"array": self.file, "name": self.name, "per": self.per}
+
+
+class Values(NamedTuple):
+    """What a gene or an array became: one row an individual. Genomes are expressed into trees of these."""
+
+    data: Float[Tensor, "P *shape"]
+    """shape [] for per=brain, else flat over the connection groups, in the order of `Layout.offsets(per)`"""
+    per: Granularity = "brain"
+    high: float = math.inf
+    """the largest value that the gene allows (layouts are made for it)"""
+
+
+Number = float | Gene | Array | Values
+"""A number of an experiment: plain, evolvable, on disk, or (after expression) one a individual."""
+
+
+def lookup(room: Mapping[str, Any], name: str, what: str) -> Any:
+    """`room[name]`, or an error with the names there are and a near miss."""
+    if name not in room:
+        raise wrong(f"kind is {name!r}, no such {what}{near_miss(name, list(room))}; there are {', '.join(room)}")
+    return room[name]
