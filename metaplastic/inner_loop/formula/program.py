@@ -4,11 +4,13 @@ A rule is `update`, the change of w, and `traces`, memories that the update may 
 
     1. each trace, in the order given, becomes its expression; it reads the traces before it as they are now and
        itself and the traces after it as they were
-    2. writes = step: w <- w + update
+    2. writes = step: w <- transform(w + update)
 
-and with writes = trial, once at the trial's end, w <- w + update, in which the scalars (reward, rpe …) are those of the
-trial. Traces are 0 at birth and are cleared at the start of each trial unless the rule says otherwise. Where a trace
-lives (one a brain, one a pre- or postsynaptic neuron, one a synapse) follows from what it reads.
+and with writes = trial, once at the trial's end, w <- transform(w + update), in which the scalars (reward, rpe …) are
+those of the trial. `transform` (decay, bounds; mostly w itself) reads the new weight as w; absent synapses stay 0; then
+the weights are normalised, if the rule says so.
+Traces are 0 at birth and are cleared at the start of each trial unless the rule says otherwise. Where a trace lives (one
+a brain, one a pre- or postsynaptic neuron, one a synapse) follows from what it reads.
 """
 
 from __future__ import annotations
@@ -54,3 +56,7 @@ class Program(NamedTuple):
     """names of its coefficients, sorted"""
     reads: frozenset[str]
     """signals it reads, of SIGNALS"""
+    transform: sympy.Expr = sympy.Symbol("w")
+    """what w + update, called w, becomes; reads parameters only besides"""
+    normalise: Literal["none", "max", "row"] = "none"
+    """max: then divide a connection group by its largest |w|; row: each neuron's weights by their Euclidean length"""

@@ -1,0 +1,30 @@
+"""Every local rule by name."""
+
+from __future__ import annotations
+
+from metaplastic.inner_loop.rules.abcd import ABCD
+from metaplastic.inner_loop.rules.bcm import BCM
+from metaplastic.inner_loop.rules.covariance import Covariance
+from metaplastic.inner_loop.rules.fixed import Fixed
+from metaplastic.inner_loop.rules.formula_rule import FormulaRule
+from metaplastic.inner_loop.rules.hebbian import Hebbian
+from metaplastic.inner_loop.rules.local import LocalRule
+from metaplastic.inner_loop.rules.oja import Oja
+from metaplastic.inner_loop.rules.perturbation import Miconi17, NodePerturbation
+from metaplastic.inner_loop.rules.q_agrel import QAgrel
+from metaplastic.inner_loop.rules.three_factor import ThreeFactor
+
+RULES: dict[str, type[LocalRule]] = {
+    "formula": FormulaRule,
+    "fixed": Fixed,
+    "hebbian": Hebbian,
+    "covariance": Covariance,
+    "oja": Oja,
+    "bcm": BCM,
+    "abcd": ABCD,
+    "three_factor": ThreeFactor,
+    "node_perturbation": NodePerturbation,
+    "miconi17": Miconi17,
+    "q_agrel": QAgrel,
+}
+"""kind -> rule"""

@@ -1,0 +1,107 @@
+"""What every local rule has: equations, numbers that may be genes, and what may happen to a weight after its change.
+
+A named rule is a class with a docstring (equation, reference), its numbers as fields, and `equations()`. Everything
+else (who reads what, kernels, LaTeX, ablations) follows from the equations.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple
+
+from pydantic import Field, model_validator
+
+from metaplastic.core import Granularity, Number, Rule, wrong
+from metaplastic.fields import Evolves, Option, Options
+from metaplastic.inner_loop.formula.analyse import compile_program
+from metaplastic.inner_loop.formula.grammar import FormulaError
+from metaplastic.inner_loop.formula.locality import check_locality
+from metaplastic.inner_loop.formula.program import Place, Program
+from metaplastic.inner_loop.rules.transforms import transform_formula
+
+ANY: tuple[Granularity, ...] = ("brain", "connection", "type_pair", "post", "pre", "synapse")
+"""a coefficient may be one a brain … one a synapse"""
+
+LIVES_AT: dict[Granularity, Place] = {
+    "brain": "scalar",
+    "connection": "scalar",
+    "type_pair": "synapse",
+    "post": "post",
+    "pre": "pre",
+    "synapse": "synapse",
+}
+"""where the values of a granularity live, seen from one connection group"""
+
+Coefficient = Annotated[Number, Evolves(per=ANY)]
+"""any number, at any granularity"""
+Rate = Annotated[Number, Evolves(0, per=ANY)]
+"""a number of at least 0, at any granularity"""
+Fraction = Annotated[Number, Evolves(0, 1, per=ANY)]
+"""a number in [0, 1], at any granularity"""
+
+
+class Equations(NamedTuple):
+    """A rule as text (formula/program.py says what it means)."""
+
+    update: str
+    traces: Mapping[str, str] = {}
+    writes: Literal["step", "trial"] = "step"
+
+
+class LocalRule(Rule):
+    """A rule that a formula states."""
+
+    settle: Annotated[int, Field(ge=0)] = 0
+    """steps at the start of a trial in which the signal `settled` is 0"""
+    quiet_trials: Annotated[int, Field(ge=0)] = 0
+    """trials at the start of life in which weights are not written, so that expectations can form"""
+    keeps_traces: bool = False
+    """traces live on from trial to trial; else they start each trial at 0"""
+    weight_limit: Rate = float("inf")
+    """weights are kept in [-weight_limit, weight_limit]"""
+    weight_decay: Fraction = 0.0
+    """fraction of a weight that is lost at every write"""
+    normalise: Annotated[Option, Options("none", "max", "row")] = "none"
+    """after every write: max divides a group of weights by its largest |w|, row each neuron's by their length"""
+
+    @abstractmethod
+    def equations(self) -> Equations:
+        """The rule as text over signals, traces and `coefficients()`."""
+
+    def coefficients(self) -> dict[str, Number]:
+        """The numbers its equations may read, by name."""
+        shared = LocalRule.model_fields
+        return {name: getattr(self, name) for name in type(self).model_fields if name not in shared and name != "kind"}
+
+    def parameter_values(self) -> dict[str, Number]:
+        """Every number of the program: the coefficients, and those of decay and bounds where they are on."""
+        return {**self.coefficients(), **{name: getattr(self, name) for name in self._transforms()}}
+
+    def program(self) -> Program:
+        """The parsed and analysed rule; the same object for the same text."""
+        update, traces, writes = self.equations()
+        places = {name: LIVES_AT[_granularity(value)] for name, value in self.parameter_values().items()}
+        after = transform_formula(self._transforms())
+        return compile_program(update, traces, writes, places, after, self.normalise)  # pyright: ignore[reportArgumentType]
+
+    def reads(self) -> frozenset[str]:
+        """The signals it needs."""
+        return self.program().reads
+
+    def _transforms(self) -> tuple[str, ...]:
+        off = {"weight_decay": 0.0, "weight_limit": float("inf")}
+        return tuple(name for name, value in off.items() if getattr(self, name) != value)
+
+    @model_validator(mode="after")
+    def _reads_well(self) -> LocalRule:
+        try:
+            program = self.program()
+            check_locality(program, getattr(self, "locality", None))
+        except FormulaError as error:
+            raise wrong(str(error)) from None
+        return self
+
+
+def _granularity(value: Number) -> Granularity:
+    return "brain" if isinstance(value, int | float) else value.per or "brain"
