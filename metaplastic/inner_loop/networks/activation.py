@@ -28,19 +28,19 @@ ACTIVATIONS: dict[str, Activation] = {
     "relu": Activation(
         torch.relu,
         lambda a, y: (a > 0).to(y),
-        "max(a, ZERO)",
-        "ONE if a > ZERO else ZERO",
+        "relu_of(a)",
+        "step_of(a)",
     ),
     "tanh": Activation(
         torch.tanh,
         lambda a, y: 1 - y * y,  # noqa: ARG005  (one signature for all)
-        "tanh(a)",
+        "tanh_of(a)",
         "ONE - y * y",
     ),
     "sigmoid": Activation(
         torch.sigmoid,
         lambda a, y: y * (1 - y),  # noqa: ARG005
-        "sigmoid(a)",
+        "sigmoid_of(a)",
         "y * (ONE - y)",
     ),
     "linear": Activation(
