@@ -75,7 +75,7 @@ def join(places: Iterable[Place]) -> Place:
 
 def place_of(expr: sympy.Expr, program: Program, parameters: Mapping[str, Place] | None = None) -> Place:
     """Where `expr`, an expression over the program's names, lives."""
-    where = {**SIGNALS, **{t.name: t.place for t in program.traces}, **(parameters or {})}
+    where: dict[str, Place] = {**SIGNALS, **{t.name: t.place for t in program.traces}, **(parameters or {})}
     return join(where.get(str(symbol), "scalar") for symbol in expr.free_symbols)
 
 

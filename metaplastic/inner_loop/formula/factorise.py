@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import sympy
 import torch
@@ -19,7 +19,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaplastic.inner_loop.formula.analyse import join
-from metaplastic.inner_loop.formula.grammar import absolute, signum
+from metaplastic.inner_loop.formula.grammar import absolute, operands, signum
 from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program
 
 MOST = 64
@@ -112,27 +112,31 @@ def _products(expr: sympy.Expr, places: Mapping[str, Place]) -> list[tuple[sympy
     if place != "synapse":
         return [(sympy.S.One, expr)] if place == "pre" else [(expr, sympy.S.One)]
     if expr.is_Add:
-        return _joined([_products(term, places) for term in expr.args])
+        return _joined([_products(term, places) for term in operands(expr)])
     if expr.is_Mul:
-        return _multiplied([_products(factor, places) for factor in expr.args])
+        return _multiplied([_products(factor, places) for factor in operands(expr)])
     if expr.is_Pow:
         return _power(expr, places)
     if expr.func in (absolute, signum):  # |a b| = |a| |b|, sign(a b) = sign(a) sign(b)
-        inner = _products(expr.args[0], places)
-        return None if inner is None or len(inner) != 1 else [(expr.func(inner[0][0]), expr.func(inner[0][1]))]
+        inner = _products(operands(expr)[0], places)
+        return None if inner is None or len(inner) != 1 else [_mapped(expr.func, inner[0])]
     return None
 
 
 def _power(expr: sympy.Expr, places: Mapping[str, Place]) -> list[tuple[sympy.Expr, sympy.Expr]] | None:
-    base, exponent = expr.args
+    base, exponent = operands(expr)
     inner = _products(base, places)
     if inner is None:
         return None
     if len(inner) == 1 and (exponent.is_Integer or (base.func is absolute and _place(exponent, places) == "scalar")):
         return [(inner[0][0] ** exponent, inner[0][1] ** exponent)]
-    if exponent.is_Integer and 1 < exponent <= 4:
+    if exponent.is_Integer and 1 < int(exponent) <= 4:
         return _multiplied([inner] * int(exponent))
     return None
+
+
+def _mapped(function: Any, pair: tuple[sympy.Expr, sympy.Expr]) -> tuple[sympy.Expr, sympy.Expr]:
+    return function(pair[0]), function(pair[1])
 
 
 def _joined(parts: list[list[tuple[sympy.Expr, sympy.Expr]] | None]) -> list[tuple[sympy.Expr, sympy.Expr]] | None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import ast
 import math
 from collections.abc import Collection
+from typing import cast
 
 import sympy
 
@@ -100,6 +101,11 @@ _OPERATORS = {
     ast.Mult: lambda a, b: a * b,
     ast.Div: lambda a, b: a / b,
 }
+
+
+def operands(expr: sympy.Basic) -> tuple[sympy.Expr, ...]:
+    """The arguments of an expression (SymPy's `args`, which are expressions here)."""
+    return cast("tuple[sympy.Expr, ...]", expr.args)
 
 
 class FormulaError(ValueError):

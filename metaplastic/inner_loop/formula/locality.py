@@ -18,7 +18,7 @@ import sympy
 
 from metaplastic.core import near_miss
 from metaplastic.inner_loop.formula.analyse import place_of
-from metaplastic.inner_loop.formula.grammar import FormulaError
+from metaplastic.inner_loop.formula.grammar import FormulaError, operands
 from metaplastic.inner_loop.formula.program import SIGNALS, Program
 
 Word = Literal["pre", "post", "weight", "synapse_state", "global_scalar", "feedback_vec"]
@@ -40,7 +40,7 @@ class Cost(NamedTuple):
 
 def locality(program: Program) -> frozenset[Word]:
     """What a synapse reads."""
-    words = {_WORD_OF_PLACE[SIGNALS[name]] for name in program.reads - {"feedback"}}
+    words: set[Word] = {_WORD_OF_PLACE[SIGNALS[name]] for name in program.reads - {"feedback"}}
     if "feedback" in program.reads:
         words.add("feedback_vec")
     if any(trace.place == "synapse" for trace in program.traces):
@@ -77,7 +77,7 @@ def _operations(expr: sympy.Expr, program: Program) -> int:
     """Operations of the parts of an expression that differ from synapse to synapse."""
     if not expr.args or place_of(expr, program) != "synapse":
         return 0
-    below = sum(_operations(argument, program) for argument in expr.args)
+    below = sum(_operations(argument, program) for argument in operands(expr))
     return below + (len(expr.args) - 1 if expr.is_Add or expr.is_Mul else 1)
 
 

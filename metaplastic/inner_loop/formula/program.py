@@ -9,8 +9,9 @@ A rule is `update`, the change of w, and `traces`, memories that the update may 
 and with writes = trial, once at the trial's end, w <- transform(w + update), in which the scalars (reward, rpe …) are
 those of the trial. `transform` (decay, bounds; mostly w itself) reads the new weight as w; absent synapses stay 0; then
 the weights are normalised, if the rule says so.
-Traces are 0 at birth and are cleared at the start of each trial unless the rule says otherwise. Where a trace lives (one
-a brain, one a pre- or postsynaptic neuron, one a synapse) follows from what it reads.
+
+Traces are 0 at birth and are cleared at the start of each trial unless the rule says otherwise. Where a trace lives
+(one a brain, one a pre- or postsynaptic neuron, one a synapse) follows from what it reads.
 """
 
 from __future__ import annotations

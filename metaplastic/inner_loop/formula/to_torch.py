@@ -16,6 +16,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable, Mapping
 from functools import lru_cache, reduce
+from typing import Any, cast
 
 import sympy
 import torch
@@ -24,10 +25,11 @@ from torch import Tensor
 
 from metaplastic.inner_loop.formula import grammar
 from metaplastic.inner_loop.formula.factorise import split
+from metaplastic.inner_loop.formula.grammar import operands
 from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program
 
-Values = Mapping[str, Tensor]
-"""Everything an expression may read, by name."""
+Values = Mapping[str, Any]
+"""Everything an expression may read, by name: tensors."""
 Function = Callable[[Values], Tensor]
 
 _W = sympy.Symbol("w")
@@ -39,9 +41,9 @@ RANK = 4
 @lru_cache(maxsize=4096)
 def torch_function(expr: sympy.Expr) -> Function:
     """`expr` as a function of named tensors; sub-expressions that occur twice are computed once."""
-    shared, (body,) = sympy.cse([expr], symbols=sympy.numbered_symbols("_shared"))
+    shared, (body, *_) = sympy.cse([expr], symbols=sympy.numbered_symbols("_shared"))
     parts = [(str(symbol), _closure(part)) for symbol, part in shared]
-    last = _closure(body)
+    last = _closure(cast(sympy.Expr, body))
 
     def function(values: Values) -> Tensor:
         known = dict(values)
@@ -151,16 +153,16 @@ def _closure(expr: sympy.Expr) -> Callable[[Values], Tensor | float]:
         return lambda _: number
     if expr.is_Pow:
         return _power(expr)
-    parts = [_closure(argument) for argument in expr.args]
+    parts = [_closure(argument) for argument in operands(expr)]
     if expr.is_Add or expr.is_Mul:
-        joined = operator.add if expr.is_Add else operator.mul
+        joined: Callable[[Any, Any], Any] = operator.add if expr.is_Add else operator.mul
         return lambda values: reduce(joined, sorted((part(values) for part in parts), key=_size))
     function = _FUNCTIONS[expr.func]
     return lambda values: function(*(part(values) for part in parts))
 
 
 def _power(expr: sympy.Expr) -> Callable[[Values], Tensor | float]:
-    base, exponent = _closure(expr.args[0]), expr.args[1]
+    base, exponent = _closure(operands(expr)[0]), operands(expr)[1]
     if exponent == -1:
         return lambda values: 1.0 / _tensor(base(values))
     if exponent.is_number:
