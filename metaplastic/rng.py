@@ -196,7 +196,6 @@ class Table:
             raise ValueError(f"probs are {chances.tolist()}; wanted none below 0 and a sum of 1; divide by {total:g}")
         self.support = values.to(torch.float32 if values.is_floating_point() else torch.int64)
         self.cuts = (chances.cumsum(0) / total * 2.0**32).round().to(torch.int64)
-        self.cuts[int(chances.nonzero()[-1]) :] = 1 << 32
 
     def to(self, device: torch.device | str) -> "Table":
         """The same table on another device, so that `sample` copies nothing there."""

@@ -62,6 +62,24 @@ def test_a_coin_falls_as_often_as_it_was_told():
     assert (rng.coin(w, each) != rng.coin(w, 0.3)).sum() <= 1
 
 
+def test_the_grid_of_probabilities_rounds_to_the_nearest():
+    assert rng.grid(0.3) == 5033165 / 2**24  # 0.3 * 2^24 = 5033164.8
+    assert rng.grid(1.0) == 1.0
+
+
+def test_exponential_and_rayleigh_follow_their_formulas():
+    w = rng.words(rng.root(5), 7)
+    u = rng.uniform(w).double()
+    torch.testing.assert_close(rng.exponential(w, 3.0).double(), -3.0 * torch.log(1 - u), rtol=1e-5, atol=1e-7)
+    expected = 2.0 * torch.sqrt(-2.0 * torch.log(u + 2.0**-24))
+    torch.testing.assert_close(rng.rayleigh(w, 2.0).double(), expected, rtol=1e-5, atol=1e-7)
+
+
+def test_a_permutation_sorts_the_words_as_signed_numbers():
+    key = rng.root(3)
+    assert (rng.words(key, 7)[rng.permutation(key, 7)].diff() > 0).all()
+
+
 def test_a_coin_without_a_probability_is_refused():
     with pytest.raises(ValueError, match=r"p is 1.5; a coin needs a probability in \[0, 1\]"):
         rng.coin(rng.words(rng.root(1), 3), 1.5)
