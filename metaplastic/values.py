@@ -101,7 +101,7 @@ class Gene(Value):
     def _write(self) -> dict[str, Any]:
         ends = [int(v) if self.integer else v for v in (self.low, self.high)]
         given = {name: getattr(self, name) for name in ("log", "integer", "start", "per")}
-        return {"gene": ends, **{name: value for name, value in given.items() if value not in (False, None)}}
+        return {"gene": ends, **{name: value for name, value in given.items() if value is not None and value is not False}}
 
 
 class Choice(Value):

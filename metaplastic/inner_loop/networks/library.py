@@ -1,0 +1,8 @@
+"""Every network, by the name that an experiment file gives it."""
+
+from metaplastic.core import Network
+from metaplastic.inner_loop.networks.feedforward import Feedforward
+from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+
+NETWORKS: dict[str, type[Network]] = {"feedforward": Feedforward, "rate_rnn": RateRNN}
+"""kind -> network"""
