@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import ClassVar, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -67,8 +67,8 @@ class Component(Value):
 
     references: ClassVar[tuple[str, ...]] = ()
     """the publications it stands on, author and year first"""
-    kind: str
-    """which component this is"""
+    kind: Any
+    """which component this is; every class narrows it to its own `Literal`"""
 
 
 class Connection(NamedTuple):

@@ -1,0 +1,1 @@
+"""Tasks: pure descriptions of worlds, as batched tensor operations. `registry.make(id)` gives one by its name."""

@@ -1,0 +1,78 @@
+"""What every task must keep, as a function to hold one's own task against: `check_task(MyTask())`.
+
+A task that passes can be searched with: it is described truly, its numbers depend on (seed, lifetime, trial) alone,
+blocks and closed loop agree bit for bit, an oracle reaches its ceiling, a random policy its chance level.
+Each check yields its complaints, one line each; nothing in them is random from run to run.
+"""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Callable, Iterator
+
+from metaplastic.core import Task
+from metaplastic.tasks import contract_blocks, contract_loop, contract_scores
+
+
+class ContractError(AssertionError):
+    """One line: what a task promises and does not keep."""
+
+
+def check_task(task: Task) -> None:
+    """Hold a task to the contract.
+
+    Raises:
+        ContractError: the first promise it breaks, in one line.
+    """
+    for check in CHECKS:
+        for complaint in check(task):
+            raise ContractError(f"{task.kind}: {complaint}")
+
+
+def describes_itself(task: Task) -> Iterator[str]:
+    """The spec is possible: channels tile the observation, chance < criterion <= ceiling."""
+    spec = task.spec
+    if spec.id != task.kind:
+        yield f"spec.id is {spec.id!r}, wanted its kind {task.kind!r}"
+    ends = sorted(spec.channels.values())
+    joined = [0, *(end for _, end in ends)]
+    if [first for first, _ in ends] != joined[:-1] or joined[-1] != spec.observations:
+        yield f"spec.channels {spec.channels} do not tile its {spec.observations} observations without gap or overlap"
+    if not 0 <= spec.chance < spec.criterion <= spec.ceiling <= 1:
+        yield (
+            f"chance {spec.chance:.4g}, criterion {spec.criterion:.4g} and ceiling {spec.ceiling:.4g} of the spec are "
+            "not in this order within [0, 1]"
+        )
+    if spec.actions < 1 or spec.trial_types < 1 or spec.trial_steps < 1 or spec.dt <= 0:
+        yield "actions, trial_types, trial_steps and dt of the spec must all be above 0"
+    if spec.response == "each" and spec.trial_steps != 1:
+        yield f"response is 'each' with trial_steps {spec.trial_steps}, wanted 1"
+
+
+def is_a_plain_value(task: Task) -> Iterator[str]:
+    """It is written and read back exactly, pickled small, and compared by its settings."""
+    if type(task).model_validate(task.model_dump()) != task:
+        yield "model_validate(model_dump()) gives another task"
+    if type(task).model_validate_json(task.model_dump_json()) != task:
+        yield "it does not survive JSON"
+    if task.held_out().spec != task.spec:
+        yield "held_out() has another spec"
+    size = len(pickle.dumps(task))
+    if size > 10_000:  # after spec was made: whatever it keeps counts
+        yield f"its pickle has {size} bytes, wanted fewer than 10 000: keep tables outside of the task"
+    if pickle.loads(pickle.dumps(task)) != task:
+        yield "it does not survive pickling"
+
+
+CHECKS: tuple[Callable[[Task], Iterator[str]], ...] = (
+    describes_itself,
+    is_a_plain_value,
+    contract_blocks.blocks_have_their_shape,
+    contract_blocks.draws_by_key_alone,
+    contract_blocks.splits_by_trials,
+    contract_loop.starts_well,
+    contract_loop.lives_one_life,
+    contract_scores.random_earns_chance,
+    contract_scores.oracle_earns_ceiling,
+)
+"""every promise, in the order they are checked"""

@@ -1,0 +1,86 @@
+"""The contract of scores: a random policy earns `chance`, an oracle `ceiling`; four standard errors are allowed.
+
+The lifetimes are always the same, so the verdict on a task never changes from run to run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from metaplastic import rng
+from metaplastic.core import Task
+from metaplastic.tasks.base import Rollout, TensorTask
+from metaplastic.tasks.decisions import DecisionTask
+from metaplastic.tasks.trials import TrialTask
+
+LIVES = 256
+TRIALS = {"each": 50, "readout": 4}
+"""trials of each lifetime, by the kind of response"""
+
+
+def random_earns_chance(task: Task) -> Iterator[str]:
+    """The random policy scores `spec.chance`; every score is in [0, 1]."""
+    if isinstance(task, DecisionTask):
+        scores = _rollout(task, is_oracle=False).info.score
+    elif isinstance(task, TrialTask):
+        scores = _trial_scores(task, is_oracle=False)
+    else:
+        return
+    if scores.min() < 0 or scores.max() > 1:
+        yield f"scores reach from {scores.min():.4g} to {scores.max():.4g}, wanted them in [0, 1]"
+    low, high = _range(scores)
+    if not low <= task.spec.chance <= high:
+        yield f"a random policy scores {low:.4g} to {high:.4g}, but spec.chance is {task.spec.chance:.4g}"
+
+
+def oracle_earns_ceiling(task: Task) -> Iterator[str]:
+    """The oracle scores at least `spec.ceiling`, and what it earns is `best`."""
+    if isinstance(task, DecisionTask):
+        seen = _rollout(task, is_oracle=True)
+        scores = seen.info.score
+        low, high = _range(seen.info.best - seen.reward)
+        if not low <= 0 <= high:
+            yield f"`best` is {low:.4g} to {high:.4g} above what the oracle earns, wanted 0"
+        if not (seen.info.correct == 1).all():
+            yield "an action of the oracle does not count as correct"
+    elif isinstance(task, TrialTask):
+        scores = _trial_scores(task, is_oracle=True)
+    else:
+        return
+    low, high = _range(scores)
+    if high < task.spec.ceiling:
+        yield f"the oracle scores {low:.4g} to {high:.4g}, but spec.ceiling is {task.spec.ceiling:.4g}"
+
+
+def _range(values: Float[Tensor, "T L"]) -> tuple[float, float]:
+    """The mean minus and plus four standard errors over lifetimes, and 1e-6 for rounding."""
+    lives = values.double().mean(0)
+    mean, margin = lives.mean().item(), 4 * lives.std().item() / math.sqrt(len(lives)) + 1e-6
+    return mean - margin, mean + margin
+
+
+def _lifetimes() -> Tensor:
+    return torch.arange(LIVES) + 10_000
+
+
+def _rollout(task: TensorTask, *, is_oracle: bool) -> Rollout:
+    lifetimes = _lifetimes()
+    policy = task.oracle_policy() if is_oracle else task.random_policy(lifetimes)
+    return task.rollout(policy, lifetimes, min(task.trials, TRIALS["each"]))
+
+
+def _trial_scores(task: TrialTask, *, is_oracle: bool) -> Float[Tensor, "T L"]:
+    lifetimes = _lifetimes()
+    keys = rng.lifetime_keys(0, lifetimes, rng.POLICY)
+    steps = torch.arange(task.spec.trial_steps)[:, None]
+    rows = []
+    for trial in range(min(task.trials, TRIALS["readout"])):
+        batch = task.render(lifetimes, trial)
+        random = task.random_answer(rng.noise_keys(rng.trial_keys(keys, trial), steps))
+        rows.append(task.judge(batch.y if is_oracle else random, batch).score)
+    return torch.stack(rows)
