@@ -1,4 +1,4 @@
-"""The parts that every decision kernel is made of, for Numba: float32, weights as w[pre, post].
+"""The parts of every decision kernel, in float32, with weights w[pre, post]; this text is put into each of them.
 
 Weights lie with the presynaptic neuron first, so that a silent one (a dark pixel, a neuron below threshold) costs
 nothing: its row is left out of the sum and, where the rule's change is proportional to `pre`, out of the update. Sums
@@ -13,19 +13,21 @@ import math
 import numpy as np
 from numba import njit
 
-ZERO, ONE = np.float32(0.0), np.float32(1.0)
+ZERO = np.float32(0)
+ONE = np.float32(1)
 
 compiled = njit(error_model="numpy", fastmath={"contract", "nsz"})
 _summed = njit(error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
 
 
 @compiled
-def born(draw, scale, pre_count, post_count):
-    """Initial weights w[pre, post] from draw[post, pre] * scale[post|1, pre|1]."""
-    w = np.empty((pre_count, post_count), np.float32)
-    for j in range(pre_count):
+def born(draw, scale, skipped, pre_count, post_count):
+    """Weights w[pre, post] = draw[post, pre] * scale[post or 1, pre or 1]; the first `skipped` rows have none."""
+    w = np.zeros((pre_count, post_count), np.float32)
+    for j in range(skipped, pre_count):
         for i in range(post_count):
-            w[j, i] = draw[i, j] * scale[i % scale.shape[0], j % scale.shape[1]]
+            here = j - skipped
+            w[j, i] = draw[i, here] * scale[i % scale.shape[0], here % scale.shape[1]]
     return w
 
 
@@ -141,41 +143,14 @@ def normalise_max(w, pre_count, post_count):
 
 
 @compiled
-def normalise_row(w, pre_count, post_count, squares):
+def normalise_row(w, pre_count, post_count):
     """Divide each postsynaptic neuron's weights by their Euclidean length."""
-    for i in range(post_count):
-        squares[i] = ZERO
+    length = np.zeros(post_count, np.float32)
     for j in range(pre_count):
         for i in range(post_count):
-            squares[i] = squares[i] + w[j, i] * w[j, i]
+            length[i] = length[i] + w[j, i] * w[j, i]
     for i in range(post_count):
-        squares[i] = ONE / math.sqrt(squares[i]) if squares[i] > ZERO else ONE
+        length[i] = math.sqrt(length[i]) if length[i] > ZERO else ONE
     for j in range(pre_count):
         for i in range(post_count):
-            w[j, i] = w[j, i] * squares[i]
-
-
-@compiled
-def tanh(a):
-    """tanh by the rational function of Eigen's `ptanh`: within a few units of the last place."""
-    x = min(max(a, np.float32(-7.90531110763549805)), np.float32(7.90531110763549805))
-    s = x * x
-    p = np.float32(-2.76076847742355e-16)
-    p = s * p + np.float32(2.00018790482477e-13)
-    p = s * p + np.float32(-8.60467152213735e-11)
-    p = s * p + np.float32(5.12229709037114e-08)
-    p = s * p + np.float32(1.48572235717979e-05)
-    p = s * p + np.float32(6.37261928875436e-04)
-    p = s * p + np.float32(4.89352455891786e-03)
-    q = np.float32(1.19825839466702e-06)
-    q = s * q + np.float32(1.18534705686654e-04)
-    q = s * q + np.float32(2.26843463243900e-03)
-    q = s * q + np.float32(4.89352518554385e-03)
-    return x * p / q
-
-
-@compiled
-def sigmoid(a):
-    """1 / (1 + exp(-a)) = (1 + tanh(a / 2)) / 2."""
-    half = np.float32(0.5)
-    return half * tanh(half * a) + half
+            w[j, i] = w[j, i] / length[i]

@@ -1,0 +1,131 @@
+"""From a program to the loops of a kernel: what is computed once, once a neuron, and only then once a synapse.
+
+A decision is a trial of one step. Where traces start each trial at 0, they are abbreviations, and the program is one
+expression, the change of w. Where the rule keeps its traces, each has its next value (written with a prime, e').
+
+`split` then moves every part of these expressions out of the loop over synapses, to the place it lives at: scalars
+first, into a value of each neuron where there is one to multiply it with,
+
+    eta rpe feedback_i pre_j   ->   t_i = eta rpe feedback_i  (once a neuron),   t_i pre_j  (once a synapse)     (1)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import sympy
+
+from metaplastic.inner_loop.formula.analyse import join
+from metaplastic.inner_loop.formula.grammar import operands
+from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program
+
+W = sympy.Symbol("w")
+
+
+class Change(NamedTuple):
+    """A program as expressions over signals, parameters, kept traces as they were (e) and as they become (e')."""
+
+    update: sympy.Expr
+    kept: tuple[tuple[str, sympy.Expr], ...]
+    """trace -> its next value, in order"""
+    places: dict[str, Place]
+    """where each name lives"""
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """The signals that are really needed."""
+        expressions = [self.update, *(value for _, value in self.kept)]
+        return frozenset(str(s) for expr in expressions for s in expr.free_symbols) & SIGNALS.keys()
+
+
+class Loops(NamedTuple):
+    """What to compute where; symbols of temporaries and of primed traces stand for what was computed before."""
+
+    scalar: list[tuple[sympy.Symbol, sympy.Expr]]
+    pre: list[tuple[sympy.Symbol, sympy.Expr]]
+    post: list[tuple[sympy.Symbol, sympy.Expr]]
+    synapse: list[tuple[sympy.Symbol, sympy.Expr]]
+    """kept traces at synapses"""
+    update: sympy.Expr
+
+
+def change_of(program: Program, places: Mapping[str, Place], keeps_traces: bool) -> Change:
+    """The change of w that a program makes in one step."""
+    traces = {sympy.Symbol(trace.name): trace for trace in program.traces}
+    if keeps_traces:
+        primed = {symbol: _prime(symbol) for symbol in traces}
+        before: dict[sympy.Basic, sympy.Basic] = {}
+        kept = []
+        for symbol, trace in traces.items():
+            kept.append((trace.name, trace.value.xreplace(before)))
+            before[symbol] = primed[symbol]
+        where = {trace.name: trace.place for trace in program.traces}
+        every = {**SIGNALS, **places, **where, **{str(primed[s]): t.place for s, t in traces.items()}}
+        return Change(program.update.xreplace(primed), tuple(kept), every)
+    known: dict[sympy.Basic, sympy.Basic] = dict.fromkeys(traces, sympy.S.Zero)
+    for symbol, trace in traces.items():
+        known[symbol] = trace.value.subs(known)
+    return Change(program.update.subs(known), (), {**SIGNALS, **places})
+
+
+def split(change: Change) -> Loops:
+    """The expressions cut up by place."""
+    places = dict(change.places)
+    loops = Loops([], [], [], [], change.update)
+    levels = {"scalar": loops.scalar, "pre": loops.pre, "post": loops.post}
+    for name, value in change.kept:
+        target = _prime(sympy.Symbol(name))
+        if places[name] == "synapse":
+            loops.synapse.append((target, _hoisted(value, places, levels)))
+        else:
+            levels[places[name]].append((target, value))
+    return loops._replace(update=_hoisted(change.update, places, levels))
+
+
+def vanishes(expr: sympy.Expr, signal: str) -> bool:
+    """Whether `expr` is provably 0 wherever the signal is 0."""
+    return expr.subs(sympy.Symbol(signal), 0) == 0
+
+
+def _prime(symbol: sympy.Basic) -> sympy.Symbol:
+    return sympy.Symbol(f"{symbol}'")
+
+
+def _hoisted(expr: sympy.Expr, places: dict[str, Place], levels: dict) -> sympy.Expr:
+    """`expr` with temporaries for all that does not need the loop over synapses; they are added to `levels`."""
+    place = _place(expr, places)
+    if place != "synapse":
+        return _temporary(expr, place, places, levels)
+    if not (expr.is_Add or expr.is_Mul):
+        return expr.func(*(_hoisted(part, places, levels) for part in operands(expr))) if expr.args else expr
+    groups: dict[Place, list[sympy.Expr]] = {}
+    for part in operands(expr):
+        groups.setdefault(_place(part, places), []).append(part)
+    scalars = groups.pop("scalar", [])
+    for neuron in ("post", "pre"):
+        if neuron in groups:
+            groups[neuron] += scalars
+            scalars = []
+    synaptic = [_hoisted(part, places, levels) for part in groups.pop("synapse", [])]
+    if scalars:
+        groups["scalar"] = scalars
+    parts = [_temporary(expr.func(*group), at, places, levels) for at, group in groups.items()]
+    return expr.func(*parts, *synaptic)
+
+
+def _temporary(expr: sympy.Expr, place: Place, places: dict[str, Place], levels: dict) -> sympy.Expr:
+    """A symbol for `expr`, computed at `place`; a lone name or number is its own."""
+    if not expr.args:
+        return expr
+    for symbol, value in levels[place]:
+        if value == expr and not str(symbol).endswith("'"):
+            return symbol
+    symbol = sympy.Symbol(f"{place} {len(levels[place])}")  # no formula can have such a name
+    levels[place].append((symbol, expr))
+    places[str(symbol)] = place
+    return symbol
+
+
+def _place(expr: sympy.Expr, places: Mapping[str, Place]) -> Place:
+    return join(places[str(symbol)] for symbol in expr.free_symbols)
