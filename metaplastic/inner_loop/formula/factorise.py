@@ -17,6 +17,7 @@ import sympy
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.nn import functional
 
 from metaplastic.inner_loop.formula.analyse import join
 from metaplastic.inner_loop.formula.grammar import absolute, operands, signum
@@ -24,6 +25,9 @@ from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program
 
 MOST = 64
 """products, before equal ones are joined; a formula with more is run step by step"""
+
+ALIGNED = 16
+"""numbers in a full line of memory (64 bytes of float32)"""
 
 Products = tuple[tuple[sympy.Expr, sympy.Expr], ...]
 """(postsynaptic part, presynaptic part), ...; numbers and scalars stand in the postsynaptic part"""
@@ -70,24 +74,29 @@ def factorise(program: Program, parameters: tuple[tuple[str, Place], ...] = ()) 
 def accumulate(
     post: Float[Tensor, "T B K post"], pre: Float[Tensor, "T B K pre"], decay: float | Float[Tensor, " B"] = 1.0
 ) -> Float[Tensor, "B post pre"]:
-    """Equation (1) from e = 0: one batched matrix product over the K T products of a trial."""
-    steps, batch, terms, _ = post.shape
+    """Equation (1) from e = 0: one batched matrix product over the K T products of a trial.
+
+    Rows are padded so that every matrix of the batch starts at a full line of memory: BLAS chooses its code by that,
+    and the bits of a life must not depend on who stands beside it.
+    """
+    steps, batch, terms, post_count = post.shape
+    pre_count = pre.shape[3]
+    post, pre = (functional.pad(part, (0, -part.shape[3] % ALIGNED)) for part in (post, pre))
     age = torch.arange(steps - 1, -1, -1, dtype=post.dtype, device=post.device)
     if isinstance(decay, Tensor):
         post = post * (decay[None, :] ** age[:, None])[:, :, None, None]
     elif decay != 1:
         post = post * (decay**age)[:, None, None, None]
-    left = post.movedim(3, 1).permute(2, 1, 0, 3).reshape(batch, post.shape[3], steps * terms)
-    right = pre.permute(1, 0, 2, 3).reshape(batch, steps * terms, pre.shape[3])
-    return torch.bmm(left, right)
+    left = post.permute(1, 0, 2, 3).reshape(batch, steps * terms, -1)
+    right = pre.permute(1, 0, 2, 3).reshape(batch, steps * terms, -1)
+    return torch.bmm(left.mT, right)[:, :post_count, :pre_count]
 
 
 def _factors(name: str, value: sympy.Expr, places: Mapping[str, Place], parameters: tuple[str, ...]) -> Factors | None:
     trace = sympy.Symbol(name)
     rest = value.subs(trace, 0)
-    decay = sympy.expand(value - rest).coeff(trace, 1)
-    linear = sympy.expand(value - rest - decay * trace) == 0
-    if not linear or {str(s) for s in decay.free_symbols} - set(parameters) or _place(decay, places) != "scalar":
+    decay = value.diff(trace)  # free of the trace itself only if the trace is read linearly
+    if {str(s) for s in decay.free_symbols} - set(parameters) or _place(decay, places) != "scalar":
         return None
     terms = split(rest, places)
     return None if terms is None else Factors(name, decay, terms)

@@ -40,7 +40,7 @@ class Miconi17(LocalRule):
     trace_decay: Fraction = 1.0
     """how much of the eligibility stays from step to step"""
     settle: int = 3
-    """the authors' trace starts after the second step, the perturbations after the third"""
+    """steps 0, 1 and 2 of the authors' code leave no trace"""
     quiet_trials: int = 100
     """the authors' weights change from trial 101 on"""
 
