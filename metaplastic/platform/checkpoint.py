@@ -1,0 +1,119 @@
+"""Checkpoints: the state of a search after a generation, whole or not there.
+
+A checkpoint is a folder `generation-00000012` of JSON, safetensors and the searcher's bytes. It is written beside its
+place, its manifest with the SHA-256 of every file last, forced to disk, and moved there in one step; the two newest are
+kept. Reading takes the newest one whose hashes are right, and says in one line if it had to pass over another.
+
+The searcher's bytes may be a pickle, which can run code when it is read. They come from the run's own directory and go
+back to the searcher that wrote them, nothing else is unpickled; do not resume a run of somebody you do not trust.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Shaped
+
+from metaplastic.platform import durable
+from metaplastic.rng import RNG_VERSION
+
+log = logging.getLogger(__name__)
+_NAME = re.compile(r"generation-(\d{8})")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """Everything that a search needs to go on after `generation` as if it had not stopped."""
+
+    generation: int
+    """the last generation that is done"""
+    seed: int
+    """of the run; with the generation's number it is the key of all randomness"""
+    searcher: bytes
+    """`Searcher.state()`"""
+    best_genome: Float64[np.ndarray, " G"]
+    """of the best individual so far"""
+    best_fitness: Float64[np.ndarray, " K"]
+    histories: Mapping[str, Shaped[np.ndarray, "..."]] = field(default_factory=dict)
+    """arrays that grow with the run: centres, archives, …"""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """plain values: best generation, environment steps, the experiment's digest, …"""
+    tracker: str | None = None
+    """the tracker's run id"""
+    rng_version: int = RNG_VERSION
+
+
+def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
+    """Write a checkpoint below `folder`, forget all but the `keep` newest; its path."""
+    from safetensors.numpy import save as save_arrays
+
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.glob(".tmp-*"):  # of a process that died here
+        shutil.rmtree(left)
+    arrays = {f"history.{name}": array for name, array in checkpoint.histories.items()}
+    arrays |= {"best_genome": checkpoint.best_genome, "best_fitness": checkpoint.best_fitness}
+    state = {name: getattr(checkpoint, name) for name in ("generation", "seed", "notes", "tracker", "rng_version")}
+    files = {
+        "state.json": durable.dumps(state, indent=1).encode(),
+        "arrays.safetensors": save_arrays({name: np.array(array, order="C") for name, array in arrays.items()}),
+        "searcher.bin": checkpoint.searcher,
+    }
+    manifest = {"format": 1, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
+    beside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder))
+    for name, data in [*files.items(), ("manifest.json", durable.dumps(manifest, indent=1).encode())]:
+        durable.write(beside / name, data)
+    place = folder / f"generation-{checkpoint.generation:08d}"
+    if place.exists():  # a run that went back and came here again
+        shutil.rmtree(place)
+    beside.rename(place)
+    durable.sync_folder(folder)
+    for old in _all(folder)[keep:]:
+        shutil.rmtree(old)
+    return place
+
+
+def load(folder: Path) -> Checkpoint | None:
+    """The newest whole checkpoint below `folder`, or None; damaged ones are passed over with a line in the log."""
+    for path in _all(folder):
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("checkpoint %s is damaged (%s); using the one before", path, error)
+    return None
+
+
+def _all(folder: Path) -> list[Path]:
+    """The checkpoints below a folder, newest first."""
+    entries = folder.iterdir() if folder.is_dir() else ()
+    return sorted((entry for entry in entries if _NAME.fullmatch(entry.name)), reverse=True)
+
+
+def _read(path: Path) -> Checkpoint:
+    from safetensors.numpy import load as load_arrays
+
+    manifest = json.loads((path / "manifest.json").read_bytes())
+    if manifest["format"] != 1:
+        raise ValueError(f"format {manifest['format']}, wanted 1")
+    files = {}
+    for name in ("state.json", "arrays.safetensors", "searcher.bin"):
+        files[name] = (path / name).read_bytes()
+        if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
+            raise ValueError(f"{name} is not what was written")
+    arrays = load_arrays(files["arrays.safetensors"])
+    return Checkpoint(
+        searcher=files["searcher.bin"],
+        best_genome=arrays.pop("best_genome"),
+        best_fitness=arrays.pop("best_fitness"),
+        histories={name.removeprefix("history."): array for name, array in arrays.items()},
+        **json.loads(files["state.json"]),
+    )
