@@ -20,12 +20,13 @@ def record(generation, **changes):
 
 
 def shown(terminal, records, generations=40):
-    console = Console(file=io.StringIO(), force_terminal=terminal, width=100, legacy_windows=False)
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=100, legacy_windows=False)
     with show_progress(generations, "score", console) as progress:
         for one in records:
             progress.update(one)
         progress.say("a [bold] word")
-    return console.file.getvalue()
+    return file.getvalue()
 
 
 def test_elsewhere_than_on_a_terminal_a_generation_is_one_plain_line():
