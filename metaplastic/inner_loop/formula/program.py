@@ -29,6 +29,7 @@ SIGNALS: dict[str, Place] = {
     "gate": "post",  # its activation's derivative, phi'(potential)
     "noise": "post",  # perturbation that was injected into it at this step
     "feedback": "post",  # signal from the chosen answer, carried down by the feedback connections, times gate
+    "chance": "post",  # softmax of the outputs: how likely this answer seemed (0 at neurons that answer nothing)
     "drive": "post",  # what the objective asks of this neuron: minus the derivative of its local costs
     "w": "synapse",  # the weight
     "reward": "scalar",  # reward of the decision or trial (the objective's mixture)
