@@ -125,7 +125,7 @@ def parse(text: str, names: Collection[str], exponents: Collection[str] = ()) ->
     try:
         tree = ast.parse(line, mode="eval")
     except SyntaxError as error:
-        place = error.offset or 1
+        place = error.offset or len(line)  # 0 stands for the end
         raise FormulaError(f"'{_excerpt(line, place)}', place {place}: {error.msg}; {ALLOWED}") from None
     except (RecursionError, MemoryError, ValueError):
         raise FormulaError(f"formula is nested too deeply, at most {DEEPEST} levels are allowed") from None
@@ -146,7 +146,8 @@ class _Reader:
         expr = self.build(tree)
         if not all(_finite(number) for number in expr.atoms(sympy.Number)):
             raise self.fail(tree, "a constant of the formula is not a finite real number")
-        return expr
+        whole = {number: sympy.Integer(int(number)) for number in expr.atoms(sympy.Float) if _whole(float(number))}
+        return expr.xreplace(whole)
 
     def fail(self, node: ast.AST, why: str) -> FormulaError:
         place = getattr(node, "col_offset", 0) + 1
@@ -176,7 +177,7 @@ class _Reader:
             value = math.inf
         if not math.isfinite(value):
             raise self.fail(node, "the number is too large")
-        return sympy.Integer(int(value)) if value.is_integer() and abs(value) < 2**53 else sympy.Float(value)
+        return sympy.Integer(int(value)) if _whole(value) else sympy.Float(value)
 
     def name(self, node: ast.Name) -> sympy.Expr:
         if node.id not in self.names:
@@ -253,6 +254,10 @@ def _power(node: ast.AST) -> float:
 
 def _has_power(node: ast.AST) -> bool:
     return any(isinstance(part, ast.Pow) for part in ast.walk(node))
+
+
+def _whole(value: float) -> bool:
+    return value.is_integer() and abs(value) < 2**53
 
 
 def _finite(number: sympy.Expr) -> bool:

@@ -25,6 +25,7 @@ _SIGNS: dict[str, str] = {
     "gate": r"\phi'_i",
     "noise": r"\xi_i",
     "feedback": r"f_i",
+    "chance": r"p_i",
     "drive": r"d_i",
     "w": r"w_{ij}",
     "reward": r"R",
@@ -81,7 +82,7 @@ class _Latex(LatexPrinter):
         mantissa, _, exponent = f"{float(expr):.3g}".partition("e")
         return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if exponent else mantissa
 
-    def _print_Function(self, expr: sympy.Function, exp: str | None = None) -> str:
+    def _print_Function(self, expr: sympy.Expr, exp: str | None = None) -> str:
         name = type(expr).__name__
         inner = ", ".join(self._print(argument) for argument in expr.args)
         text = rf"\left|{inner}\right|" if name == "absolute" else rf"{_latex_name(name)}\left({inner}\right)"
@@ -107,7 +108,7 @@ class _Plain(StrPrinter):
     def _print_Float(self, expr: sympy.Float) -> str:
         return f"{float(expr):.3g}"
 
-    def _print_Function(self, expr: sympy.Function) -> str:
+    def _print_Function(self, expr: sympy.Expr) -> str:
         name = type(expr).__name__
         inner = ", ".join(self._print(argument) for argument in expr.args)
         return f"|{inner}|" if name == "absolute" else f"{_NAMES.get(name, name)}({inner})"
@@ -145,7 +146,7 @@ def _equation(
 
 def _sum(printer: _Latex | _Plain, expr: sympy.Expr, numbers: Mapping[str, float]) -> str:
     text = " + ".join(printer.doprint(term) for term in with_numbers(expr, numbers))
-    return text.replace("+ -", "- ")
+    return text.replace("+ - ", "- ").replace("+ -", "- ")
 
 
 def _symbols(program: Program) -> dict[str, str]:

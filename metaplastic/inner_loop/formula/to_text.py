@@ -15,7 +15,7 @@ _WRITTEN: dict[str, str] = {function.__name__: name for name, function in _NAMES
 class _Text(StrPrinter):
     """Our functions by the names a formula uses; numbers at full precision."""
 
-    def _print_Function(self, expr: sympy.Function) -> str:
+    def _print_Function(self, expr: sympy.Expr) -> str:
         name = _WRITTEN[type(expr).__name__]
         return f"{name}({', '.join(self._print(argument) for argument in expr.args)})"
 

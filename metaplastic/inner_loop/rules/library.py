@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
@@ -26,5 +27,6 @@ RULES: dict[str, type[LocalRule]] = {
     "node_perturbation": NodePerturbation,
     "miconi17": Miconi17,
     "q_agrel": QAgrel,
+    "backprop": Backprop,
 }
 """kind -> rule"""

@@ -33,6 +33,9 @@ LIVES_AT: dict[Granularity, Place] = {
 }
 """where the values of a granularity live, seen from one connection group"""
 
+TRANSFORMS = {"weight_decay": 0.0, "weight_limit": float("inf")}
+"""what may happen to a weight after its change -> the number at which it is off"""
+
 Coefficient = Annotated[Number, Evolves(per=ANY)]
 """any number, at any granularity"""
 Rate = Annotated[Number, Evolves(0, per=ANY)]
@@ -90,11 +93,12 @@ class LocalRule(Rule):
         return self.program().reads
 
     def _transforms(self) -> tuple[str, ...]:
-        off = {"weight_decay": 0.0, "weight_limit": float("inf")}
-        return tuple(name for name, value in off.items() if getattr(self, name) != value)
+        return tuple(name for name, off in TRANSFORMS.items() if getattr(self, name) != off)
 
     @model_validator(mode="after")
     def _reads_well(self) -> LocalRule:
+        for name in self.coefficients().keys() & TRANSFORMS.keys():
+            raise wrong(f"parameter {name!r} has the name of a field of every rule; call it otherwise")
         try:
             program = self.program()
             check_locality(program, getattr(self, "locality", None))
