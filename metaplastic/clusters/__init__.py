@@ -1,0 +1,1 @@
+"""Launchers: text for schedulers, and the commands that hand it over."""

@@ -1,0 +1,1 @@
+"""What happens within a lifetime: networks, learning rules, objectives, kernels, recordings."""

@@ -1,0 +1,1 @@
+"""What evolution does: genomes and searchers."""

@@ -1,0 +1,1 @@
+"""Joins the rooms: experiments, evaluation, executors, runs, reports."""

@@ -51,6 +51,8 @@ class Tracking(Value):
 class Control(Value):
     """What the champion is compared with: the same experiment with some components in others' places."""
 
+    role: Literal["control", "ceiling"] = "control"
+    """ceiling: it may know more than the champion (labels, say), and shows what could be reached"""
     network: Annotated[Any, slot("network")] | None = None
     rule: Annotated[Any, slot("rule")] | None = None
     objective: Annotated[Any, slot("objective")] | None = None
