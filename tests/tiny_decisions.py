@@ -5,7 +5,7 @@ from typing import Literal
 import torch
 
 from metaplastic import rng
-from metaplastic.core import Decisions, Task, TaskSpec
+from metaplastic.core import Component, Decisions, Task, TaskSpec
 from metaplastic.inner_loop.critics import CRITICS
 from metaplastic.inner_loop.decision_plan import Plan, make_plan
 from metaplastic.inner_loop.networks.feedforward import Feedforward
@@ -55,7 +55,9 @@ def formula(update: str, **settings) -> FormulaRule:
 
 
 def component(room, given):
-    """A component of a room, from its kind or from a mapping."""
+    """A component of a room, from its kind or from a mapping; itself, if it is one."""
+    if isinstance(given, Component):
+        return given
     data = {"kind": given} if isinstance(given, str) else given
     return room[data["kind"]].model_validate(data)
 

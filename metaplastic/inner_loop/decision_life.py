@@ -15,6 +15,7 @@ greedy policy and no plasticity. A decision from outputs that are not finite has
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,8 @@ from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.policies import greedy
 from metaplastic.inner_loop.recording import Tape
 
+LEARNED = "learned_weights"
+"""weights as they are after learning; every backend can tell"""
 RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "observation": (("trial", "lifetime", "input"), ""),
     "action": (("trial", "individual", "lifetime"), ""),
@@ -38,8 +41,9 @@ RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "q": (("trial", "individual", "lifetime", "action"), "reward"),
     "hidden": (("trial", "individual", "lifetime", "layer", "neuron"), ""),
     "weights": (("trial", "individual", "lifetime", "post", "pre"), ""),
+    LEARNED: (("individual", "lifetime", "post", "pre"), ""),
 }
-"""what can be recorded -> (dimensions, unit); weights are named weights.hidden …, one for each connection group"""
+"""what can be recorded -> (dimensions, unit); of weights there is one for each connection group: weights.hidden …"""
 
 
 class Layer(NamedTuple):
@@ -90,7 +94,16 @@ def live_decisions(plan: Plan, record: tuple[str, ...] = ()) -> Record:
         payoffs.append(outcome.payoff)
         score = picked(plan.score[trial].expand_as(layers[-1].post), outcome.action)
         scores.append(torch.where(layers[-1].post.isfinite().all(-1), score, torch.nan))
-    return summary(plan, torch.stack(payoffs), torch.stack(scores), active)._replace(recordings=tape.recordings())
+    recordings = tape.recordings()
+    if LEARNED in tape.every:
+        recordings |= by_group(plan, LEARNED, brain.weights)
+    return summary(plan, torch.stack(payoffs), torch.stack(scores), active)._replace(recordings=recordings)
+
+
+def by_group(plan: Plan, name: str, weights: Iterable[Tensor]) -> dict[str, Tensor]:
+    """The weights of each connection group under the recording's name: weights.hidden …"""
+    named = zip(plan.brains.layout.connections, weights, strict=True)
+    return {f"{name}.{group.name}": w for group, w in named}
 
 
 def born(plan: Plan) -> Brain:
@@ -129,9 +142,9 @@ def forward(plan: Plan, weights: tuple[Tensor, ...], observation: Float[Tensor, 
 
 def decide(plan: Plan, brain: Brain, q: Float[Tensor, "P L A"], trial: int, learns: bool) -> Outcome:
     """Action and reward, (2) and (3)."""
-    coins = plan.coins[trial].unbind(-1)
+    u0, u1 = plan.coins[trial].unbind(-1)
     explore = {name: value[:, None] for name, value in plan.policy.items()}
-    action = plan.form.policy.choose(q, *coins, explore) if learns else greedy(q)
+    action = plan.form.policy.choose(q, u0, u1, explore) if learns else greedy(q)
     payoff = picked(plan.decisions.payoff[trial].expand_as(q), action)
     reward = plan.reward_weight[:, None] * payoff
     kind = plan.decisions.kind[trial].expand_as(action)
@@ -221,11 +234,12 @@ def _signals(plan: Plan, brain: Brain, layer: Layer, outcome: Outcome, index: in
     signals["pre"] = layer.pre[:, :, None]
     signals |= {name: getattr(layer, name)[..., None] for name in ("post", "potential", "gate")}
     drive = torch.zeros_like(layer.post)
+    chance = torch.softmax(layer.post, -1) if index == plan.form.layers else drive
     if index < plan.form.layers:
         for cost, given, means in zip(plan.form.costs, plan.costs, brain.means, strict=True):
             named = {name: value[:, None, None] for name, value in given.items()}
             drive = drive + cost.drive(layer.post, means[index], named)
-    return signals | {"drive": drive[..., None]}
+    return signals | {"drive": drive[..., None], "chance": chance[..., None]}
 
 
 def _average(plan: Plan, brain: Brain, layers: list[Layer]) -> Brain:
@@ -257,7 +271,6 @@ def _activity(plan: Plan, layers: list[Layer]) -> Float[Tensor, "P L"]:
 
 def _note(tape: Tape, plan: Plan, brain: Brain, layers: list[Layer], outcome: Outcome, trial: int) -> None:
     """Keep what was asked for of this trial; weights as they were in it."""
-    named = zip(plan.brains.layout.connections, brain.weights, strict=True)
     found = {
         "observation": lambda: plan.decisions.observation[trial],
         "q": lambda: layers[-1].post,
@@ -268,5 +281,5 @@ def _note(tape: Tape, plan: Plan, brain: Brain, layers: list[Layer], outcome: Ou
         if tape.wants(name, trial):
             tape.keep(name, value())
     if tape.wants("weights", trial):
-        for group, w in named:
-            tape.keep(f"weights.{group.name}", w)
+        for name, w in by_group(plan, "weights", brain.weights).items():
+            tape.keep(name, w)

@@ -141,7 +141,7 @@ def numbers(component: Component, individuals: int, like: Tensor) -> dict[str, F
     for name, field in type(component).model_fields.items():
         if any(isinstance(note, Evolves) for note in field.metadata):
             value = getattr(component, name)
-            data = value.data if isinstance(value, Values) else torch.tensor(float(value))
+            data = value.data if isinstance(value, Values) else torch.tensor(float(value), dtype=torch.float64)
             found[name] = data.to(like).expand(individuals)
     return found
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metaplastic.core import Network, Objective, Record, Rule, Task, near_miss
 from metaplastic.inner_loop.critics import Critic
-from metaplastic.inner_loop.decision_life import RECORDS, live_decisions
+from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decisions
 from metaplastic.inner_loop.decision_plan import make_plan
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.policies import Policy
@@ -40,7 +40,7 @@ def live(
     lifetime: Int[Tensor, " L"],
     key: Int[Tensor, ""],
     record: Sequence[str] = (),
-    backend: Backend = "auto",
+    backend: str = "auto",
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Record:
@@ -72,7 +72,7 @@ def live(
         if chosen == "numba":
             from metaplastic.inner_loop.kernels.decision_kernel import live_fused
 
-            parts.append(live_fused(plan))
+            parts.append(live_fused(plan, tuple(record)))
         else:
             parts.append(live_decisions(plan, tuple(record)))
     return parts[0] if len(parts) == 1 else join(parts)
@@ -84,7 +84,7 @@ def backend_for(
     task: Task,
     *,
     record: Sequence[str] = (),
-    backend: Backend = "auto",
+    backend: str = "auto",
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> str:
@@ -122,8 +122,8 @@ def join(parts: list[Record]) -> Record:
 
 def _obstacle(record: Sequence[str], device: str | torch.device, dtype: torch.dtype) -> str:
     """Why the fused kernel cannot live these decisions; '' if it can."""
-    if record:
-        return f"it records nothing, and record asks for {', '.join(record)}"
+    if set(record) - {LEARNED}:
+        return f"it records {LEARNED} alone, and record asks for {', '.join(record)}"
     if torch.device(device).type != "cpu":
         return f"it runs on the CPU, and device is {device}"
     if dtype != torch.float32:

@@ -22,7 +22,6 @@ from torch import Tensor
 from metaplastic.core import Component, Number
 from metaplastic.fields import Evolves
 
-
 Numbers = Mapping[str, Tensor]
 """the numbers of a policy by name, each [P, 1]"""
 

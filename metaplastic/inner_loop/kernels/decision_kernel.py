@@ -1,7 +1,8 @@
 """Lives of one-step decisions on the CPU, fused: `decision_life.py` as one compiled loop, a whole life at a time.
 
 Each life is computed by itself, with its weights in cache, so its numbers are the same bits however the lives are
-shared out over threads (`numba.set_num_threads`) or cut into batches. float32 only; nothing is recorded.
+shared out over threads (`numba.set_num_threads`) or cut into batches. float32 only; of all that can be recorded, it
+keeps the weights after learning.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import torch
 from torch import Tensor
 
 from metaplastic.core import Record
+from metaplastic.inner_loop.decision_life import LEARNED, by_group
 from metaplastic.inner_loop.decision_plan import BLOCKS, Form, Plan
 from metaplastic.inner_loop.formula.program import Place
 from metaplastic.inner_loop.formula.to_numba import load
@@ -40,13 +42,15 @@ def kernel(form: Form) -> Callable[..., Any]:
     return load(kernel_source(form), "lives")
 
 
-def live_fused(plan: Plan) -> Record:
-    """All lives of a plan: the same as `live_decisions(plan)`, to floating point."""
+def live_fused(plan: Plan, record: tuple[str, ...] = ()) -> Record:
+    """All lives of a plan, as `live_decisions` gives them, to floating point; `record`: learned_weights or nothing."""
     individuals, lifetimes = len(plan.brains.units), plan.coins.shape[1]
     points = min(BLOCKS, plan.trials)
     totals = np.empty((len(METRICS), individuals, lifetimes))
     curve = np.zeros((individuals, lifetimes, points))
-    given = arguments(plan, totals, curve)
+    kept = individuals if record else 0
+    learned = [np.zeros((kept, lifetimes, *size), np.float32) for size in plan.brains.sizes]
+    given = arguments(plan, totals, curve, learned)
     lives = kernel(plan.form)
     threads = numba.get_num_threads()
     ends = np.linspace(0, individuals * lifetimes, min(individuals * lifetimes, threads * SHARES) + 1).astype(int)
@@ -55,10 +59,11 @@ def live_fused(plan: Plan) -> Record:
     else:
         with ThreadPoolExecutor(threads) as pool:
             list(pool.map(lambda first, last: lives(first, last, *given), ends[:-1].tolist(), ends[1:].tolist()))
-    return _record(plan, torch.from_numpy(totals).float(), torch.from_numpy(curve).float())
+    done = _record(plan, torch.from_numpy(totals).float(), torch.from_numpy(curve).float())
+    return done._replace(recordings=by_group(plan, LEARNED, map(torch.from_numpy, learned))) if record else done
 
 
-def arguments(plan: Plan, totals: np.ndarray, curve: np.ndarray) -> list[Any]:
+def arguments(plan: Plan, totals: np.ndarray, curve: np.ndarray, learned: list[np.ndarray]) -> list[Any]:
     """What the kernel takes, in the order of `argument_names`."""
     form, brains = plan.form, plan.brains
     places = dict(form.places)
@@ -76,6 +81,7 @@ def arguments(plan: Plan, totals: np.ndarray, curve: np.ndarray) -> list[Any]:
         "reward_weight": _array(plan.reward_weight),
         "totals": totals,
         "curve": curve,
+        **{f"learned_{k}": weights for k, weights in enumerate(learned)},
     }
     for k, birth in enumerate(brains.weights):
         named |= {f"draw_{k}": _array(birth.draw), f"scale_{k}": _array(birth.scale)}
@@ -95,7 +101,7 @@ def _columns(columns: list[Tensor], units: Tensor) -> np.ndarray:
 
 
 def _placed(value: Tensor, place: Place) -> np.ndarray:
-    """A coefficient [P or 1, post or 1, pre or 1] as the kernel reads it: [P], [P, post], [P, pre] or [P, pre, post]."""
+    """A coefficient [P, post, pre] (or 1 for each) as the kernel reads it: [P], [P, post], [P, pre], [P, pre, post]."""
     axes = {"scalar": value[:, 0, 0], "post": value[:, :, 0], "pre": value[:, 0]}
     return _array(axes[place] if place != "synapse" else value.transpose(1, 2))
 
@@ -103,5 +109,5 @@ def _placed(value: Tensor, place: Place) -> np.ndarray:
 def _record(plan: Plan, totals: Tensor, curve: Tensor) -> Record:
     blocks = torch.tensor([plan.block(trial) for trial in range(plan.trials)])
     counts = torch.bincount(blocks, minlength=curve.shape[-1])
-    metrics = dict(zip(METRICS, totals, strict=True))
+    metrics: dict[str, Tensor] = dict(zip(METRICS, totals, strict=True))
     return Record(metrics.pop("score"), curve / counts, metrics, {})

@@ -12,7 +12,7 @@ first, into a value of each neuron where there is one to multiply it with,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple, cast
 
 import sympy
 
@@ -36,7 +36,7 @@ class Change(NamedTuple):
     def reads(self) -> frozenset[str]:
         """The signals that are really needed."""
         expressions = [self.update, *(value for _, value in self.kept)]
-        return frozenset(str(s) for expr in expressions for s in expr.free_symbols) & SIGNALS.keys()
+        return frozenset(SIGNALS) & {str(symbol) for expr in expressions for symbol in expr.free_symbols}
 
 
 class Loops(NamedTuple):
@@ -52,21 +52,28 @@ class Loops(NamedTuple):
 
 def change_of(program: Program, places: Mapping[str, Place], keeps_traces: bool) -> Change:
     """The change of w that a program makes in one step."""
-    traces = {sympy.Symbol(trace.name): trace for trace in program.traces}
-    if keeps_traces:
-        primed = {symbol: _prime(symbol) for symbol in traces}
-        before: dict[sympy.Basic, sympy.Basic] = {}
-        kept = []
-        for symbol, trace in traces.items():
-            kept.append((trace.name, trace.value.xreplace(before)))
-            before[symbol] = primed[symbol]
-        where = {trace.name: trace.place for trace in program.traces}
-        every = {**SIGNALS, **places, **where, **{str(primed[s]): t.place for s, t in traces.items()}}
-        return Change(program.update.xreplace(primed), tuple(kept), every)
-    known: dict[sympy.Basic, sympy.Basic] = dict.fromkeys(traces, sympy.S.Zero)
-    for symbol, trace in traces.items():
-        known[symbol] = trace.value.subs(known)
-    return Change(program.update.subs(known), (), {**SIGNALS, **places})
+    return _with_memory(program, places) if keeps_traces else _in_one(program, places)
+
+
+def _in_one(program: Program, places: Mapping[str, Place]) -> Change:
+    """Traces as abbreviations: each is 0 before the step."""
+    known: dict[Any, Any] = {sympy.Symbol(trace.name): sympy.S.Zero for trace in program.traces}
+    for trace in program.traces:
+        known[sympy.Symbol(trace.name)] = trace.value.subs(known)
+    return Change(cast("sympy.Expr", program.update.subs(known)), (), {**SIGNALS, **places})
+
+
+def _with_memory(program: Program, places: Mapping[str, Place]) -> Change:
+    """Traces with their next values; each reads those before it as they are now."""
+    now: dict[Any, Any] = {}
+    kept: list[tuple[str, sympy.Expr]] = []
+    where: dict[str, Place] = {**SIGNALS, **places}
+    for trace in program.traces:
+        kept.append((trace.name, cast("sympy.Expr", trace.value.xreplace(now))))
+        symbol = sympy.Symbol(trace.name)
+        now[symbol] = _prime(symbol)
+        where |= {trace.name: trace.place, str(now[symbol]): trace.place}
+    return Change(cast("sympy.Expr", program.update.xreplace(now)), tuple(kept), where)
 
 
 def split(change: Change) -> Loops:
