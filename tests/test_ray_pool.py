@@ -2,6 +2,7 @@
 
 import os
 import signal
+import stat
 
 import pytest
 import ray
@@ -21,8 +22,8 @@ EVALUATORS = ByKey({PLAIN: Sphere(), OTHER: Sphere(), RAISES: Fails(above=0.15),
 @pytest.fixture(scope="module", autouse=True)
 def session():
     """One Ray with room for all pools of the module: an executor that finds Ray running leaves it so."""
-    with RayExecutor(EVALUATORS, workers=6, chunk=CHUNK):
-        yield
+    with RayExecutor(EVALUATORS, workers=6, chunk=CHUNK) as owner:
+        yield owner
     assert not ray.is_initialized()
 
 
@@ -101,6 +102,14 @@ def test_an_evaluator_that_cannot_be_loaded_is_told_at_once(genomes):
 
 def test_torch_computes_in_one_thread_in_a_worker(three_workers, genomes):
     assert (three_workers.evaluate(genomes, THREADS, 0).fitness == 1).all()
+
+
+def test_ray_s_files_and_sockets_are_private(session):
+    assert stat.S_IMODE(os.stat(session.session.folder).st_mode) == 0o700
+
+
+def test_a_ray_of_our_own_listens_on_loopback_only():
+    assert ray.util.get_node_ip_address() == "127.0.0.1"
 
 
 def test_an_executor_that_found_ray_running_leaves_it_running():

@@ -18,6 +18,8 @@ import sys
 import tempfile
 import time
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,7 +95,7 @@ class RayExecutor(Executor):
         self._idle: list[Any] = []
         self._starting: dict[Any, Any] = {}
         self._losses_in_a_row, self._next_start, self._placed = 0, 0.0, 0.0
-        self._session = _Session(address, workers, cpus, gpus)
+        self.session = _Session(address, workers, cpus, gpus)
         try:
             self._evaluator = ray.put(evaluator)
             self._actor: Any = ray.remote(Worker).options(
@@ -104,7 +106,7 @@ class RayExecutor(Executor):
                 runtime_env={"env_vars": _worker_environment(cpus)},
             )
         except BaseException:
-            self._session.close()
+            self.session.close()
             raise
 
     def close(self) -> None:
@@ -112,7 +114,7 @@ class RayExecutor(Executor):
         for actor in [*self._idle, *self._starting.values(), *self.pids]:
             ray.kill(actor)
         self._idle, self._starting, self.pids = [], {}, {}
-        self._session.close()
+        self.session.close()
 
     def _score(self, genomes: Float64[np.ndarray, "P G"], key: int, pieces: list[tuple[int, int]]) -> list[Scored]:
         whole = ray.put(genomes)
@@ -218,31 +220,33 @@ class _Session:
 
     def __init__(self, address: str | None, workers: int, cpus: float, gpus: float) -> None:
         self._ours = not ray.is_initialized()
-        self._folder: str | None = None
+        self.folder: str | None = None
+        """private; holds Ray's files while the session is ours"""
         if not self._ours:
             return
         if address is not None:
             ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
             return
-        # Ray's session folder is open to all; a private parent is not. Its sockets' paths must stay below 107 bytes.
+        # Ray opens its own folder to all, so it lies in a private one. Its sockets' paths must stay below 107 bytes.
         short = len(tempfile.gettempdir()) < 32
-        self._folder = tempfile.mkdtemp(prefix="mp-", dir=None if short else "/tmp")
+        self.folder = tempfile.mkdtemp(prefix="mp-", dir=None if short else "/tmp")
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         # `ray.init` of a local session turns authentication on; with a token of ours it writes none to the home folder.
         # It stays for the life of this process, because Ray reads it once.
         if "RAY_AUTH_TOKEN_PATH" not in os.environ:
             os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
         try:
-            ray.init(
-                address="local",
-                num_cpus=max(1, math.ceil(workers * cpus)),
-                num_gpus=None if gpus else 0,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
-                _temp_dir=self._folder,
-            )
+            with _loopback_only():
+                ray.init(
+                    address="local",
+                    num_cpus=max(1, math.ceil(workers * cpus)),
+                    num_gpus=None if gpus else 0,
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    _node_ip_address="127.0.0.1",
+                    _temp_dir=os.path.join(self.folder, "r"),
+                )
         except BaseException:
             self.close()
             raise
@@ -251,9 +255,22 @@ class _Session:
         if self._ours:
             ray.shutdown()
             self._ours = False
-        if self._folder is not None:
-            shutil.rmtree(self._folder, ignore_errors=True)
-            self._folder = None
+        if self.folder is not None:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.folder = None
+
+
+@contextmanager
+def _loopback_only() -> Iterator[None]:
+    """A Ray started inside listens on 127.0.0.1, as it does on macOS; on Linux there is no public way to ask for it."""
+    from ray._private import ray_constants
+
+    before = ray_constants.ENABLE_RAY_CLUSTER
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = before
 
 
 def _worker_environment(cpus: float) -> dict[str, str]:
