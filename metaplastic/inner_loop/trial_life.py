@@ -49,7 +49,7 @@ class Engine(NamedTuple):
     run_trial: Callable[..., Trial]
     """up to the judgement"""
     finish: Callable[..., Synapses]
-    """the rule's last step"""
+    """what the judgement changes; the trial is used up"""
 
 
 class Told(NamedTuple):
@@ -152,7 +152,7 @@ class Life:
         learns = number < self.task.trials
         plastic = learns and number >= getattr(rule, "quiet_trials", 0)
         if not getattr(rule, "keeps_traces", False):
-            self.synapses = self.synapses._replace(traces=born(self.plan).traces)
+            self.synapses = self.synapses._replace(traces={})
         before, keep_rates = self.synapses.w, self.tape.wants("rates", number)
         run = self.engine.run_trial(self.plan, self.synapses, batch.x, number, plastic, learns, keep_rates=keep_rates)
         judgement = self.task.judge(run.output, batch)

@@ -16,10 +16,12 @@ from metaplastic import rng
 from metaplastic.core import Number, Objective, Rule, Task, Values
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_plan import LIVES_AT, numbers
-from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.program import Place, Program
 from metaplastic.inner_loop.networks.rate_rnn import RateBrains, RateRNN, side_by_side
 from metaplastic.inner_loop.objectives import Reward, terms_of
+
+SCALARS = ("reward", "prediction", "rpe")
+"""what a synapse is told of the judgement"""
 
 
 class TrialForm(NamedTuple):
@@ -36,6 +38,11 @@ class TrialForm(NamedTuple):
     """first steps of a trial in which the signal `settled` is 0"""
     bias: bool
     """the input has a neuron that is always 1"""
+
+    @property
+    def waits(self) -> bool:
+        """The rule's last step of a trial comes after the judgement: it reads it, or writes then."""
+        return self.program.writes == "trial" or not self.program.reads.isdisjoint(SCALARS)
 
 
 class TrialPlan(NamedTuple):
@@ -57,6 +64,7 @@ class Synapses(NamedTuple):
 
     w: Float[Tensor, "P L N M"]
     traces: dict[str, Float[Tensor, "P L N_or_1 M_or_1"]]
+    """empty: all start at 0"""
 
 
 class Last(NamedTuple):
@@ -133,7 +141,7 @@ def form_of(network: RateRNN, rule: Any) -> TrialForm:
 
 def born(plan: TrialPlan) -> Synapses:
     """The synapses at birth."""
-    return Synapses(plan.brains.weights, to_torch.start(plan.form.program, plan.brains.weights))
+    return Synapses(plan.brains.weights, {})
 
 
 def shown(plan: TrialPlan, x: Float[Tensor, "T L I"]) -> Float[Tensor, "T L I_and_bias"]:

@@ -2,9 +2,9 @@
 
     x <- x + a (-x + W r + W_in u + xi);  r = phi(x);  the rule's step                 for each step          (1)
 
-The rule's last step of a trial waits for the judgement (`finish`): the scalars reward, prediction and rpe are 0 until
-then and those of the trial in it. Between two writes of the weights a rule whose eligibilities are sums of outer
-products touches nothing of their size (`factorise`): its factors are kept for all steps and multiplied once.
+If a rule reads the judgement, its last step of a trial waits for it (`finish`): the scalars reward, prediction and
+rpe are 0 until then and those of the trial in it. Between two writes of the weights a rule whose eligibilities are sums
+of outer products touches nothing of their size (`factorise`): its factors are kept for all steps and multiplied once.
 """
 
 from __future__ import annotations
@@ -19,10 +19,7 @@ from metaplastic import rng
 from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.factorise import Factors, accumulate, factorise
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
-from metaplastic.inner_loop.trial_plan import Last, Synapses, Trial, TrialPlan, fixed_current, shown
-
-SCALARS = ("reward", "prediction", "rpe")
-"""what a synapse is told of the judgement"""
+from metaplastic.inner_loop.trial_plan import SCALARS, Last, Synapses, Trial, TrialPlan, fixed_current, shown
 
 
 class Noise(NamedTuple):
@@ -63,7 +60,7 @@ def run_trial(
         potential = advance(plan, memory.w, potential, pre, fixed[step], xi)
         rates = activity(plan, potential)
         last = Last(pre, rates, potential, xi)
-        if plastic and step < len(x) - 1:
+        if plastic and (step < len(x) - 1 or not plan.form.waits):
             memory.step(signals(plan, last, step))
         output.append(read_out(plan, rates))
         if keep_rates:
@@ -74,7 +71,9 @@ def run_trial(
 def finish(
     plan: TrialPlan, trial: Trial, steps: int, reward: Float[Tensor, "P L"], prediction: Float[Tensor, "P L"]
 ) -> Synapses:
-    """The synapses after the rule's last step of a trial of so many steps, and its update."""
+    """The synapses after the judgement: the rule's last step of a trial, if it waited, and its update."""
+    if not plan.form.waits:
+        return trial.synapses
     told = zip(SCALARS, (reward, prediction, reward - prediction), strict=True)
     scalars = {name: value[..., None, None] for name, value in told}
     program, known = plan.form.program, signals(plan, trial.last, steps - 1) | scalars
@@ -87,7 +86,8 @@ class Memory:
     """Weights and traces on their way through a trial; synaptic traces that factorise are multiplied out at its end."""
 
     def __init__(self, plan: TrialPlan, synapses: Synapses, factors: tuple[Factors, ...]) -> None:
-        self.w, self.traces = synapses
+        self.w = synapses.w
+        self.traces = synapses.traces or to_torch.start(plan.form.program, synapses.w)
         self._program, self._mask = plan.form.program, plan.brains.mask
         self._parameters = {name: value[:, None] for name, value in plan.parameters.items()}
         self._factors = {one.trace: one for one in factors}

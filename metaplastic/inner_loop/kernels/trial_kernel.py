@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaplastic import rng
+from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.to_numba import load
 from metaplastic.inner_loop.kernels.trial_source import Shape, kernel_source
 from metaplastic.inner_loop.trial_plan import Last, Synapses, Trial, TrialPlan, fixed_current, shown
@@ -35,16 +36,21 @@ def run_trial(
     brains, (individuals, lifetimes, size, presynaptic) = plan.brains, synapses.w.shape
     lives, whole = individuals * lifetimes, brains.readout is not None or keep_rates
     kept = size if whole else brains.outputs
-    w, traces = _copied(synapses)
+    writes = plastic and plan.form.program.writes == "step"
+    before = synapses.w.contiguous()
+    w = torch.empty_like(before) if writes else before
+    traces = {name: trace.contiguous().clone() for name, trace in synapses.traces.items()}
+    traces = traces or to_torch.start(plan.form.program, w)
     potential, noise, current = (torch.zeros(lives, size) for _ in range(3))
     pre, following = torch.zeros(lives, presynaptic), torch.zeros(lives, presynaptic)
     out = torch.zeros(lives, len(x), kept)
     _lives(_shape(plan))(
-        *_arrays(w.flatten(0, 1), potential, pre, following, noise, current, brains.units),
+        *_arrays(before.flatten(0, 1), w.flatten(0, 1), potential, pre, following, noise, current, brains.units),
         brains.plastic_inputs,
         *_drawn(plan, x, trial, perturbed),
         len(x),
         plastic,
+        writes,
         out.numpy(),
         *_arrays(*_flat(traces), *_parameters(plan)),
     )
@@ -62,8 +68,11 @@ def run_trial(
 def finish(
     plan: TrialPlan, trial: Trial, steps: int, reward: Float[Tensor, "P L"], prediction: Float[Tensor, "P L"]
 ) -> Synapses:
-    """The synapses after the rule's last step of a trial of so many steps, and its update."""
-    w, traces = _copied(trial.synapses)
+    """The synapses after the judgement: the rule's last step, if it waited, and its update. Uses up `trial`."""
+    w, traces = trial.synapses
+    if not plan.form.waits:
+        return trial.synapses
+    w = w.clone() if plan.form.program.writes == "trial" else w
     brains, last = plan.brains, trial.last
     following = torch.nn.functional.pad(last.post, (brains.plastic_inputs, 0))
     state = (w, last.potential, last.pre, following, last.noise, torch.zeros_like(last.potential))
@@ -99,12 +108,6 @@ def _check_long_formulas() -> None:
 
 def _shape(plan: TrialPlan) -> Shape:
     return Shape(plan.form, plan.brains.sparse)
-
-
-def _copied(synapses: Synapses) -> Synapses:
-    """Arrays that the kernel may write to."""
-    traces = {name: trace.clone(memory_format=torch.contiguous_format) for name, trace in synapses.traces.items()}
-    return Synapses(synapses.w.clone(memory_format=torch.contiguous_format), traces)
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:

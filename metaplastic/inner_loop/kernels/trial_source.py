@@ -19,13 +19,11 @@ import sympy
 
 from metaplastic import rng_numba
 from metaplastic.inner_loop.formula.factorise import Factors, factorise
+from metaplastic.inner_loop.formula.grammar import operands
 from metaplastic.inner_loop.formula.program import SIGNALS, Place
 from metaplastic.inner_loop.formula.to_numba import helpers_source, numba_expression
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.trial_plan import TrialForm
-
-MOST = 8
-"""terms that are hoisted out of a row's loop; a formula with more stays as it is"""
 
 W = sympy.Symbol("w")
 INDEX: dict[Place, str] = {"scalar": "[0]", "pre": "[j]", "post": "[i]", "synapse": "[i, j]"}
@@ -66,8 +64,8 @@ class Shape(NamedTuple):
     @property
     def arrays(self) -> dict[str, Place]:
         """The arrays that depend on the rule, in the order of arguments: traces, parameters, the mask."""
-        traces = {f"old_{name}": place for name, place in self.traces.items()}
-        parameters = {f"of_{name}": place for name, place in self.form.places}
+        traces: dict[str, Place] = {f"old_{name}": place for name, place in self.traces.items()}
+        parameters: dict[str, Place] = {f"of_{name}": place for name, place in self.form.places}
         mask: dict[str, Place] = {"mask": "synapse"} if self.sparse else {}
         return {**traces, **parameters, **mask}
 
@@ -218,38 +216,56 @@ def _write(shape: Shape) -> tuple[list[str], list[str]]:
 
 
 def hoisted(expr: sympy.Expr, shape: Shape, upto: int, prefix: str) -> tuple[list[str], str]:
-    """`expr` as a polynomial in what changes along a row: (lines for its coefficients, its text); else as it is."""
+    """The text of `expr` for one synapse, and before it lines that compute what is the same for a whole row."""
     names = _names(shape, upto, rows=True)
     places: dict[str, Place] = {**SIGNALS, **shape.traces, **dict(shape.form.places)}
-    moving = [sympy.Symbol(name) for name in sorted(map(str, expr.free_symbols)) if places[name] in ("pre", "synapse")]
-    whole = [], numba_expression(expr, names)
-    try:
-        terms = sympy.Poly(expr, *moving).terms() if moving else [((), expr)]
-    except sympy.PolynomialError:
-        return whole
-    if len(terms) > MOST:
-        return whole
-    lines, parts = [], []
-    for number, (powers, coefficient) in enumerate(terms):
-        product = sympy.Mul(*(symbol**power for symbol, power in zip(moving, powers, strict=True)))
-        if coefficient.free_symbols:
-            lines.append(f"{prefix}_{number} = {numba_expression(coefficient, names)}")
-            parts.append(sympy.Symbol(f"{prefix}_{number}") * product)
-        else:
-            parts.append(coefficient * product)
-        names[f"{prefix}_{number}"] = f"{prefix}_{number}"
-    return lines, numba_expression(sympy.Add(*parts), names)
+    moving = {sympy.Symbol(name) for name, place in places.items() if place in ("pre", "synapse")}
+    constants: list[sympy.Expr] = []
+    inner = _along_row(expr, moving, constants, prefix)
+    lines = [f"{prefix}_{k} = {numba_expression(value, names)}" for k, value in enumerate(constants)]
+    return lines, numba_expression(inner, {**names, **{f"{prefix}_{k}": f"{prefix}_{k}" for k in range(len(lines))}})
+
+
+def _along_row(expr: sympy.Expr, moving: set[sympy.Symbol], constants: list[sympy.Expr], prefix: str) -> sympy.Expr:
+    """`expr` with a symbol for each part that stays; terms of one moving factor are joined, nothing is multiplied out
+    (a difference of nearly equal numbers would lose its digits)."""
+
+    def kept(part: sympy.Expr) -> sympy.Expr:
+        if part.is_number and not part.args:
+            return part
+        if part not in constants:
+            constants.append(part)
+        return sympy.Symbol(f"{prefix}_{constants.index(part)}")
+
+    if not expr.free_symbols & moving:
+        return kept(expr)
+    if not expr.args:
+        return expr
+    if expr.is_Add:
+        factors: dict[sympy.Expr, list[sympy.Expr]] = {}
+        for term in operands(expr):
+            stays, moves = term.as_independent(*moving, as_Add=False)
+            factors.setdefault(moves, []).append(stays)
+        parts = [(kept(sympy.Add(*stays)), moves) for moves, stays in factors.items()]
+        return sympy.Add(*(stays * _along_row(moves, moving, constants, prefix) for stays, moves in parts))
+    if expr.is_Mul:
+        stays, moves = expr.as_independent(*moving, as_Add=False)
+        if stays != 1:
+            return kept(stays) * _along_row(moves, moving, constants, prefix)
+    return expr.func(*(_along_row(part, moving, constants, prefix) for part in operands(expr)))
 
 
 def _life(shape: Shape) -> str:
     """A trial of one life, up to the judgement."""
     made = [f"{name} = np.zeros({extent}, np.float32)" for name, extent in shape.scratch.items()]
-    arguments = ", ".join([STATE, "n", "inputs", DRAWN, "steps", "plastic", "out", *shape.arrays])
+    arguments = ", ".join(["before", STATE, "n", "inputs", DRAWN, "steps", "plastic", "writes", "out", *shape.arrays])
     passed = ", ".join([STATE, "n", "m", "settled", "ZERO", "ZERO", "q", *shape.arrays, *shape.scratch])
     form = shape.form
     body = [
         "m = inputs + n",
         *made,
+        "if writes:",
+        "    w[:] = before",
         "draw_start(x, key, start, n)",
         "clamp(x, clamp_at, clamp_to)",
         "for i in range(n):",
@@ -270,10 +286,10 @@ def _life(shape: Shape) -> str:
         "        nxt[inputs + i] = phi(x[i])",
         "    for k in range(min(out.shape[1], n)):",
         "        out[t, k] = nxt[inputs + k]",
-        "    if t + 1 == steps:",
+        f"    if t + 1 == steps and {form.waits or 'not plastic'}:",
         "        break",
         "    for j in range(inputs):",
-        "        nxt[j] = shown[t + 1, j]",
+        "        nxt[j] = shown[min(t + 1, steps - 1), j]",
         "    if not plastic:",
         "        multiply(w, nxt, current, n, m)",
         "        continue",
@@ -304,12 +320,12 @@ def _lives(shape: Shape) -> str:
         "fixed[l], shown[min(l, shown.shape[0] - 1)], clamp_at, clamp_to"
     )
     state = ", ".join(f"{name}[b]" for name in STATE.split(", "))
-    arguments = f"{STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, out"
+    arguments = f"before, {STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, writes, out"
     body = [
         "lifetimes = keys.shape[0]",
         "for b in prange(w.shape[0]):",
         "    p, l = b // lifetimes, b % lifetimes",
-        f"    life({state}, units[p], inputs, {drawn}, steps, plastic, out[b]{_slices(shape)})",
+        f"    life(before[b], {state}, units[p], inputs, {drawn}, steps, plastic, writes, out[b]{_slices(shape)})",
     ]
     return f"@together\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + _indented(body, 1)
 
