@@ -14,8 +14,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Task
-from metaplastic.tasks.base import Rollout, TensorTask
-from metaplastic.tasks.decisions import DecisionTask
+from metaplastic.tasks.decisions import DecisionTask, Question
 from metaplastic.tasks.trials import TrialTask
 
 LIVES = 256
@@ -26,7 +25,7 @@ TRIALS = {"each": 50, "readout": 4}
 def random_earns_chance(task: Task) -> Iterator[str]:
     """The random policy scores `spec.chance`; every score is in [0, 1]."""
     if isinstance(task, DecisionTask):
-        scores = _rollout(task, is_oracle=False).info.score
+        scores = task.score(_questions(task).payoff)
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=False)
     else:
@@ -41,12 +40,13 @@ def random_earns_chance(task: Task) -> Iterator[str]:
 def oracle_earns_ceiling(task: Task) -> Iterator[str]:
     """The oracle scores at least `spec.ceiling`, and what it earns is `best`."""
     if isinstance(task, DecisionTask):
-        seen = _rollout(task, is_oracle=True)
-        scores = seen.info.score
-        low, high = _range(seen.info.best - seen.reward)
+        asked = _questions(task)
+        earned = asked.payoff.gather(-1, asked.target[..., None]).squeeze(-1)
+        scores = task.score(earned)
+        low, high = _range(asked.best - earned)
         if not low <= 0 <= high:
             yield f"`best` is {low:.4g} to {high:.4g} above what the oracle earns, wanted 0"
-        if not (seen.info.correct == 1).all():
+        if not task.is_right(asked, asked.target).all():
             yield "an action of the oracle does not count as correct"
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=True)
@@ -57,9 +57,9 @@ def oracle_earns_ceiling(task: Task) -> Iterator[str]:
         yield f"the oracle scores {low:.4g} to {high:.4g}, but spec.ceiling is {task.spec.ceiling:.4g}"
 
 
-def _range(values: Float[Tensor, "T L"]) -> tuple[float, float]:
+def _range(values: Float[Tensor, "T L *A"]) -> tuple[float, float]:
     """The mean minus and plus four standard errors over lifetimes, and 1e-6 for rounding."""
-    lives = values.double().mean(0)
+    lives = values.double().flatten(2).mean((0, 2)) if values.ndim > 2 else values.double().mean(0)
     mean, margin = lives.mean().item(), 4 * lives.std().item() / math.sqrt(len(lives)) + 1e-6
     return mean - margin, mean + margin
 
@@ -68,10 +68,11 @@ def _lifetimes() -> Tensor:
     return torch.arange(LIVES) + 10_000
 
 
-def _rollout(task: TensorTask, *, is_oracle: bool) -> Rollout:
-    lifetimes = _lifetimes()
-    policy = task.oracle_policy() if is_oracle else task.random_policy(lifetimes)
-    return task.rollout(policy, lifetimes, min(task.trials, TRIALS["each"]))
+def _questions(task: DecisionTask) -> Question:
+    """The first questions of many lifetimes, with the best actions, which `decisions` does not tell."""
+    key = rng.lifetime_keys(0, _lifetimes())
+    trial = torch.arange(min(task.trials, TRIALS["each"]))[:, None].expand(-1, LIVES)
+    return task.question(key, task.birth(rng.parameter_keys(key)), trial)
 
 
 def _trial_scores(task: TrialTask, *, is_oracle: bool) -> Float[Tensor, "T L"]:

@@ -15,7 +15,6 @@ Kaynak 1998), `MNISTBandit-v0` MNIST from a folder of the user's: its 60 000 tra
 from __future__ import annotations
 
 from abc import abstractmethod
-from functools import lru_cache
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -33,6 +32,9 @@ from metaplastic.tasks.shuffling import shuffled
 PoolName = Literal["search", "held_out"]
 
 CLASSES = 10
+
+_LOADED: dict[tuple[str | None, str, str], Pool] = {}
+"""(source, pool, device) -> images: a process loads them once. A plain dict, because torch.compile sees through it"""
 
 
 class Pool(NamedTuple):
@@ -79,9 +81,14 @@ class _ImageBandit(DecisionTask):
     def pixels(self) -> int:
         """Pixels of an image."""
 
+    @property
     @abstractmethod
+    def source(self) -> str | None:
+        """Folder of the images; None: those that scikit-learn brings."""
+
     def images(self, device: torch.device) -> Pool:
-        """The pool's images on a device; kept, so that a process loads them once."""
+        """The pool's images on a device."""
+        return _images(self.source, self.pool, str(device))
 
     @property
     def spec(self) -> TaskSpec:
@@ -131,9 +138,9 @@ class DigitsBandit(_ImageBandit):
         """8 x 8."""
         return 64
 
-    def images(self, device: torch.device) -> Pool:
-        """898 digits to search with, 899 held out."""
-        return _digits(self.pool, str(device))
+    @property
+    def source(self) -> None:
+        """Scikit-learn brings them: 898 digits to search with, 899 held out."""
 
 
 class MNISTBandit(_ImageBandit):
@@ -148,7 +155,7 @@ class MNISTBandit(_ImageBandit):
     def _reads(cls, folder: str) -> str:
         try:
             for pool in ("search", "held_out"):
-                _mnist(folder, pool, "cpu")
+                _images(folder, pool, "cpu")
         except ValueError as why:
             raise wrong(str(why)) from why
         return folder
@@ -158,13 +165,21 @@ class MNISTBandit(_ImageBandit):
         """28 x 28."""
         return 784
 
-    def images(self, device: torch.device) -> Pool:
-        """60 000 images to search with, 10 000 held out."""
-        return _mnist(self.data_root, self.pool, str(device))
+    @property
+    def source(self) -> str:
+        """The folder: 60 000 images to search with, 10 000 held out."""
+        return self.data_root
 
 
-@lru_cache
-def _digits(pool: str, device: str) -> Pool:
+def _images(source: str | None, pool: str, device: str) -> Pool:
+    place = (source, pool, device)
+    if place not in _LOADED:
+        loaded = _digits(pool) if source is None else _mnist(source, pool)
+        _LOADED[place] = loaded._replace(images=loaded.images.to(device), labels=loaded.labels.to(device))
+    return _LOADED[place]
+
+
+def _digits(pool: str) -> Pool:
     from sklearn.datasets import load_digits  # heavy
 
     data, target = load_digits(return_X_y=True)
@@ -172,12 +187,11 @@ def _digits(pool: str, device: str) -> Pool:
     order = rng.permutation(rng.fold(rng.root(0), rng.TASK), len(labels))  # the same in every run
     half = len(order) // 2
     chosen = order[:half] if pool == "search" else order[half:]
-    return Pool(images[chosen].to(device), labels[chosen].to(device), white=16)
+    return Pool(images[chosen], labels[chosen], white=16)
 
 
-@lru_cache
-def _mnist(folder: str, pool: str, device: str) -> Pool:
+def _mnist(folder: str, pool: str) -> Pool:
     images, labels = read_pair(folder, "train" if pool == "search" else "t10k")
     if images.shape[1] != 784:
         raise ValueError(f"{folder} has images of {images.shape[1]} pixels, wanted 28 x 28 = 784")
-    return Pool(images.to(device), labels.to(torch.int64).to(device), white=255)
+    return Pool(images, labels.to(torch.int64), white=255)

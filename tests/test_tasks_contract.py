@@ -1,0 +1,250 @@
+"""Every task and preset keeps the contract, and the contract catches tasks that do not."""
+
+import gzip
+import runpy
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import pytest
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from metaplastic import rng
+from metaplastic.core import ConfigError, Decisions, TaskSpec
+from metaplastic.tasks.bandits import Bandit, Structure
+from metaplastic.tasks.contract import ContractError, check_task
+from metaplastic.tasks.decisions import DecisionState, DecisionTask, Question
+from metaplastic.tasks.delay_match import DelayNonMatchSample
+from metaplastic.tasks.registry import TASKS, list_tasks, make
+
+LONG = ("miconi17_long", "miconi17_var")
+CASES = [
+    pytest.param(id, preset, marks=[pytest.mark.slow] * (preset in LONG))
+    for id, cls in TASKS.items()
+    for preset in cls.presets or (None,)
+]
+
+
+@pytest.fixture(scope="module")
+def idx_folder(tmp_path_factory):
+    """A folder that looks like MNIST's: 41 images to search with, 23 held out."""
+    folder = tmp_path_factory.mktemp("mnist")
+    for prefix, count in (("train", 41), ("t10k", 23)):
+        pixels = bytes((7 * i) % 251 for i in range(count * 784))
+        images = struct.pack(">4i", 2051, count, 28, 28) + pixels
+        labels = struct.pack(">2i", 2049, count) + bytes((3 * i) % 10 for i in range(count))
+        (folder / f"{prefix}-images-idx3-ubyte.gz").write_bytes(gzip.compress(images, mtime=0))
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(labels)
+    return str(folder)
+
+
+def settings(id: str, idx_folder: str) -> dict[str, Any]:
+    return {"data_root": idx_folder} if id == "MNISTBandit-v0" else {}
+
+
+@pytest.mark.parametrize(("id", "preset"), CASES)
+def test_every_task_and_preset_keeps_the_contract(id, preset, idx_folder):
+    check_task(make(id, preset=preset, **settings(id, idx_folder)))
+
+
+@pytest.mark.parametrize("structure", get_args(Structure))
+def test_every_kind_of_bandit_keeps_the_contract(structure):
+    check_task(make("Bandit-v0", structure=structure))
+
+
+@pytest.mark.parametrize(
+    ("id", "changes"),
+    [
+        ("Bandit-v0", {"arms": 5, "trials": 30}),
+        ("Bandit-v0", {"structure": "walk", "arms": 3}),
+        ("Bandit-v0", {"structure": "easy", "arms": 4, "feedback": True}),
+        ("DigitsBandit-v0", {"signed": True, "scale": 2.5, "feedback": True}),
+        ("DigitsBandit-v0", {"pool": "held_out", "trials": 3, "test_trials": 2}),
+        ("DelayNonMatchSample-v0", {"dt": 20, "onset": 0, "delay": 200, "longest_delay": 300, "order": "random"}),
+    ],
+)
+def test_settings_keep_the_contract_too(id, changes):
+    check_task(make(id, **changes))
+
+
+def test_explicit_settings_go_before_the_preset_and_survive_a_round_trip():
+    task = make("DelayNonMatchSample-v0", preset="miconi17_long", stimulus=200, delay=1199)
+    assert isinstance(task, DelayNonMatchSample)
+    assert (task.preset, task.stimulus, task.trial) == ("miconi17_long", 200.0, 2000.0)
+    assert type(task).model_validate(task.model_dump()) == task
+
+
+def test_the_default_delayed_match_is_the_published_one():
+    assert make("DelayNonMatchSample-v0", preset="miconi17").model_copy(update={"preset": None}) == make(
+        "DelayNonMatchSample-v0"
+    )
+
+
+def test_a_preset_is_not_a_way_to_change_the_defaults_of_others():
+    with pytest.raises(TypeError):
+        Bandit.presets["wang16"]["arms"] = 3  # pyright: ignore[reportIndexIssue]
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: make("Bandit"), ["'Bandit'", "no such task", "did you mean 'Bandit-v0'?"]),
+        (lambda: make("Bandit-v0", preset="wang61"), ["'wang61'", "did you mean 'wang16'?"]),
+        (lambda: make("Bandit-v0", arm=3), ["Bandit-v0: arm", "did you mean 'arms'?"]),
+        (lambda: make("Bandit-v0", structure="eazy"), ["structure", "'eazy'", "did you mean 'easy'?"]),
+        (lambda: make("Bandit-v0", arms=1, trials=0), ["arms", "trials"]),
+        (lambda: make("Bandit-v0", structure="correlated", arms=3), ["arms is 3, wanted 2"]),
+        (lambda: list_tasks("imagse"), ["'imagse'", "did you mean 'images'?"]),
+    ],
+)
+def test_mistakes_name_what_came_and_what_was_wanted(call, words):
+    with pytest.raises(ConfigError) as caught:
+        call()
+    assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_tasks_are_listed_by_their_tags():
+    assert list_tasks() == list(TASKS)
+    assert list_tasks("images") == ["DigitsBandit-v0", "MNISTBandit-v0"]
+    assert list_tasks("memory") == ["DelayNonMatchSample-v0"]
+
+
+def test_vmap_over_lifetimes_is_the_batched_call():
+    task = make("Bandit-v0", structure="walk", arms=3)
+    lifetimes = torch.arange(6).reshape(3, 2)
+
+    def two_steps(lifetime: Tensor) -> tuple[Tensor, Tensor]:
+        state, _ = task.reset(lifetime)
+        state, first = task.step(state, torch.zeros_like(lifetime))
+        _, second = task.step(state, torch.ones_like(lifetime))
+        return first.reward, second.reward
+
+    assert all(map(torch.equal, torch.vmap(two_steps)(lifetimes), two_steps(lifetimes)))
+
+
+COMPILED = """
+import sys
+
+import torch
+from metaplastic.tasks.registry import make
+
+for id in sys.argv[1:]:
+    task = make(id)
+    state, _ = task.reset(torch.arange(5))
+    answer = task.random_answer(state.key)
+    compiled = torch.compile(task.step, fullgraph=True, dynamic=False, backend="aot_eager")
+    (one, seen), (other, wanted) = compiled(state, answer), task.step(state, answer)
+    pairs = [*zip(one.now, other.now), (seen.reward, wanted.reward), (seen.observation, wanted.observation)]
+    assert all(torch.equal(*pair) for pair in pairs), id
+"""
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        ("Bandit-v0",),
+        pytest.param(("Bandit-v0", "DelayNonMatchSample-v0", "DigitsBandit-v0"), marks=pytest.mark.slow),
+    ],
+)
+def test_a_step_is_one_graph_for_the_compiler_and_gives_the_same_numbers(ids):
+    # in a process of its own, because the run-time type checker of the tests breaks graphs
+    done = subprocess.run(
+        [sys.executable, "-c", COMPILED, *ids], capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_example_of_a_task_of_ones_own_keeps_the_contract():
+    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "own_task.py"), run_name="own_task")
+    check_task(example["Odours"]())
+
+
+class Coin(DecisionTask):
+    """Which of three sides is up? The least task there is, to break in many ways."""
+
+    kind: Literal["Coin-v0"] = "Coin-v0"
+    fault: str = Field(default="")
+    trials: int = Field(default=9, ge=1)
+    test_trials: int = Field(default=4, ge=1)
+
+    @property
+    def spec(self) -> TaskSpec:
+        chance = {"chance": 0.5, "ceiling": 1 / 6}.get(self.fault, 1 / 3)
+        spec = self.describe({"side": 3}, 3, chance=chance, ceiling=1.0, criterion=0.9)
+        return spec._replace(channels={"side": (0, 2)}) if self.fault == "channels" else spec
+
+    def birth(self, key: Tensor) -> tuple[Tensor]:
+        return (rng.below(rng.words(key, 1)[..., 0], 3),)
+
+    def question(self, key: Tensor, life: tuple[Tensor], trial: Tensor) -> Question:
+        words = rng.words(rng.condition_keys(rng.trial_keys(key, trial)), 1)[..., 0]
+        if self.fault == "global":
+            words = words + torch.randint(0, 2**60, words.shape)
+        if self.fault == "batch":
+            words = words + words.sum()
+        up = (rng.below(words, 3) + life[0]) % 3
+        side = (up[..., None] == torch.arange(3)).float()
+        shown = side * 0 if self.fault == "hidden" and trial.ndim == 1 else side
+        target = (up + 1) % 3 if self.fault == "oracle" else up
+        best = torch.full_like(side[..., 0], 0.5 if self.fault == "best" else 1.0)
+        kind = trial if self.fault == "kind" else torch.zeros_like(trial)
+        return Question(shown, side * (2.0 if self.fault == "score" else 1.0), best, kind, target)
+
+    def step(self, state: DecisionState, action: Tensor) -> Any:
+        if self.fault == "in place":
+            state.reward.add_(1)
+        new, seen = super().step(state, action)
+        if self.fault == "immortal":
+            new = new._replace(alive=new.alive | True)
+        return new, seen
+
+    def decisions(self, lifetime: Tensor, first: int, count: int, seed: int | Tensor = 0) -> Decisions:
+        if self.fault == "seed":
+            seed = 0
+            lifetime = lifetime * 0
+            first = 0
+        block = super().decisions(lifetime, first, count, seed)
+        if self.fault == "dtype":
+            return block._replace(payoff=block.payoff.double())
+        if self.fault == "first":
+            later = torch.arange(first, first + count) > first
+            return block._replace(payoff=block.payoff * later.reshape(-1, *(1,) * (block.payoff.ndim - 1)))
+        return block
+
+    def score(self, payoff: Tensor) -> Tensor:
+        return payoff / 2 if self.fault == "ceiling" else payoff
+
+
+def test_a_sound_task_passes():
+    check_task(Coin())
+
+
+@pytest.mark.parametrize(
+    ("fault", "complaint"),
+    [
+        ("channels", "do not tile its 3 observations"),
+        ("chance", "spec.chance is 0.5"),
+        ("global", "torch's global generator"),
+        ("batch", "depend on which others are in the batch"),
+        ("seed", "nothing depends on seed, lifetime or trial"),
+        ("hidden", "observations of step and decisions differ"),
+        ("oracle", "above what the oracle earns"),
+        ("ceiling", "the oracle scores"),
+        ("best", "above what the oracle earns"),
+        ("kind", "but the spec has 1 trial types"),
+        ("score", "wanted them in [0, 1]"),
+        ("in place", "changes its state in place"),
+        ("immortal", "after a life's end"),
+        ("dtype", "payoff is torch.float64, wanted float32"),
+        ("first", "decisions [0, 12) are not"),
+    ],
+)
+def test_the_contract_catches(fault, complaint):
+    with pytest.raises(ContractError) as caught:
+        check_task(Coin(fault=fault))
+    assert complaint in str(caught.value), str(caught.value)
+    assert "\n" not in str(caught.value)
