@@ -25,6 +25,7 @@ from metaplastic.values import (
     Gene,
     Granularity,
     Number,
+    Numbers,
     Value,
     Values,
     lookup,
@@ -46,6 +47,7 @@ __all__ = [
     "Layout",
     "Network",
     "Number",
+    "Numbers",
     "Objective",
     "Record",
     "Rule",
@@ -104,7 +106,7 @@ class Layout(NamedTuple):
     def expand(self, value: Number, index: int, like: Tensor) -> Float[Tensor, "P post pre"]:
         """A parameter for connection group `index`, broadcastable to [P, post, pre]; dtype and device of `like`."""
         if not isinstance(value, Values):
-            if isinstance(value, Gene | Array):
+            if isinstance(value, Gene | Array | Numbers):
                 raise TypeError(f"{value!r} is not expressed yet; express the experiment first")
             return torch.full((1, 1, 1), float(value), dtype=like.dtype, device=like.device)
         data = value.data.to(like)

@@ -16,7 +16,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, GetCoreSchemaHandler
 from pydantic_core import core_schema
 
-from metaplastic.core import Array, Choice, Component, Gene, Granularity, Values, near_miss, wrong
+from metaplastic.core import Array, Choice, Component, Gene, Granularity, Numbers, Values, near_miss, wrong
 
 Option = str | Choice
 """A word, or a choice among words."""
@@ -45,7 +45,7 @@ class Evolves:
         kind = "integer" if self.integer else "number"
         limits = {"minimum": self.low, "maximum": self.high}
         number = {"type": kind, **{name: v for name, v in limits.items() if math.isfinite(v)}}
-        return {"anyOf": [number, _GENE_SCHEMA, _ARRAY_SCHEMA]}
+        return {"anyOf": [number, _GENE_SCHEMA, _ARRAY_SCHEMA, _NUMBERS_SCHEMA]}
 
     def validate(self, value: Any) -> Any:
         """A number, `Gene` or `Array` that fits the field, or an error that says what was wanted."""
@@ -53,10 +53,14 @@ class Evolves:
             value = Gene.model_validate(value)
         elif isinstance(value, dict) and "array" in value:
             value = Array.model_validate(value)
+        elif isinstance(value, dict) and "values" in value:
+            value = Numbers.model_validate(value)
         if isinstance(value, Gene):
             return self._check_gene(value)
-        if isinstance(value, Array):
+        if isinstance(value, Array | Numbers):
             self._check_per(value.per)
+            for number in value.values if isinstance(value, Numbers) else ():
+                self._check_bounds(number)
             return value
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise wrong(f"is {value!r}, wanted {self.wanted()}, or {{gene: [low, high]}}")
@@ -174,6 +178,15 @@ _GENE_SCHEMA = {
     "additionalProperties": False,
 }
 _ARRAY_SCHEMA = {"type": "object", "required": ["array", "name"], "properties": {"array": {}, "name": {}, "per": {}}}
+_NUMBERS_SCHEMA = {
+    "type": "object",
+    "required": ["values"],
+    "properties": {
+        "values": {"type": "array", "items": {"type": "number"}},
+        "per": {"enum": list(get_args(Granularity))},
+    },
+    "additionalProperties": False,
+}
 
 
 def _choice_schema(item: dict[str, Any]) -> dict[str, Any]:

@@ -101,7 +101,10 @@ class Gene(Value):
     def _write(self) -> dict[str, Any]:
         ends = [int(v) if self.integer else v for v in (self.low, self.high)]
         given = {name: getattr(self, name) for name in ("log", "integer", "start", "per")}
-        return {"gene": ends, **{name: value for name, value in given.items() if value is not None and value is not False}}
+        return {
+            "gene": ends,
+            **{name: value for name, value in given.items() if value is not None and value is not False},
+        }
 
 
 class Choice(Value):
@@ -141,6 +144,15 @@ class Array(Value):
         return {"array": self.file, "name": self.name, "per": self.per}
 
 
+class Numbers(Value):
+    """Several plain numbers in the place of one. In a file: `{values: [2, 0.05], per: connection}`."""
+
+    values: tuple[float, ...]
+    """the numbers, in the order of `Layout`"""
+    per: Granularity = "connection"
+    """what each stands for"""
+
+
 class Values(NamedTuple):
     """What a gene or an array became: one row an individual. Genomes are expressed into trees of these."""
 
@@ -151,7 +163,7 @@ class Values(NamedTuple):
     """the largest value that the gene allows (layouts are made for it)"""
 
 
-Number = float | Gene | Array | Values
+Number = float | Gene | Array | Numbers | Values
 """A number of an experiment: plain, evolvable, on disk, or (after expression) one a individual."""
 
 

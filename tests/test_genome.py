@@ -6,7 +6,19 @@ import pytest
 import torch
 from pydantic import Field
 
-from metaplastic.core import Array, Choice, Component, Connection, Gene, Layout, Number, Value, Values, padded_size
+from metaplastic.core import (
+    Array,
+    Choice,
+    Component,
+    Connection,
+    Gene,
+    Layout,
+    Number,
+    Numbers,
+    Value,
+    Values,
+    padded_size,
+)
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.outer_loop.genome import Genome, decode
 
@@ -110,13 +122,15 @@ def test_the_start_decodes_to_the_start():
 
 
 def test_a_champion_is_a_plain_tree_with_its_tensors_beside_it():
-    tree = Tree(net=Choice(Net(units=Gene(4, 40)), Net(units=10)), rule=Rule(eta=Gene(0.1, 1, per="post")))
+    rule = Rule(eta=Gene(0.1, 1, per="synapse"), named={"A": Gene(0, 2, per="post")})
+    tree = Tree(net=Choice(Net(units=Gene(4, 40)), Net(units=10)), rule=rule)
     g = genome(tree)
     u = torch.linspace(0, 0.49, g.length, dtype=torch.float64)
     plain, arrays = g.individual(u)
     assert genome(plain).length == 0
     assert plain.net == Net(units=int(g.values(u[None])["net[0].units"].item()))
-    assert plain.rule.eta == Array(file="champion.safetensors", name="rule.eta", per="post")
+    assert plain.rule.eta == Array(file="champion.safetensors", name="rule.eta", per="synapse")
+    assert plain.rule.named["A"] == Numbers(values=tuple(g.values(u[None])["rule.named.A"][0].tolist()), per="post")
     assert torch.equal(arrays["rule.eta"], g.values(u[None])["rule.eta"][0])
 
 

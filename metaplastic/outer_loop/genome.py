@@ -24,10 +24,13 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel
 from torch import Tensor
 
-from metaplastic.core import Array, Choice, Gene, Layout, Value, Values, padded_size
+from metaplastic.core import Array, Choice, Gene, Layout, Numbers, Value, Values, padded_size
 from metaplastic.fields import Evolves
 
 Path = tuple[str | int, ...]
+
+FEW = 16
+"""numbers that a champion's file lists itself; more are kept in a file of arrays"""
 
 
 class Locus(NamedTuple):
@@ -159,6 +162,8 @@ class Genome:
                 return node
             name = dotted(path)
             if node.per not in (None, "brain"):
+                if len(values[name]) <= FEW:
+                    return Numbers(values=tuple(values[name].tolist()), per=node.per)
                 arrays[name] = values[name]
                 return Array(file=file, name=name, per=node.per)
             number = values[name].item()

@@ -15,7 +15,7 @@ from safetensors import safe_open
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Array, ConfigError, Evaluation, Record, Values
+from metaplastic.core import Array, ConfigError, Evaluation, Numbers, Record, Values
 from metaplastic.inner_loop.lifetime import live
 from metaplastic.outer_loop.genome import Genome, Path, replace
 from metaplastic.platform.experiment import Experiment
@@ -94,6 +94,8 @@ def _gather(parts: list[tuple[Tensor, Evaluation]], individuals: int) -> Evaluat
 
 
 def _load_array(path: Path, node: Any) -> Any:  # noqa: ARG001  (the walker's signature)
+    if isinstance(node, Numbers):
+        return Values(torch.tensor([node.values], dtype=torch.float64), node.per)
     return Values(_read_array(node.file, node.name)[None], node.per) if isinstance(node, Array) else node
 
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from metaplastic.core import Choice, Component, Layout, Value, wrong
+from metaplastic.core import Choice, Component, Layout, Numbers, Value, wrong
+from metaplastic.outer_loop.genome import Path, dotted, replace
 from metaplastic.platform.catalog import slot
 
 
@@ -113,7 +114,16 @@ class Experiment(Value):
             for network in options(self.network):
                 for rule in options(self.rule):
                     _check_reads(task, network, rule)
+        replace(self, self._check_length)
         return self
+
+    def _check_length(self, path: Path, node: Any) -> Any:
+        if isinstance(node, Numbers) and len(node.values) != self.layout().length(node.per):
+            raise wrong(
+                f"{dotted(path)}: has {len(node.values)} values, wanted {self.layout().length(node.per)}: "
+                f"one per {node.per} of the groups {', '.join(c.name for c in self.layout().connections)}"
+            )
+        return node
 
     def layout(self) -> Layout:
         """The connection groups that a gene can be spread over; needs one layout whatever the choices."""
