@@ -4,9 +4,12 @@
 before it) changes nothing. If learning itself raises, the searcher is half updated and says so from then on, instead of
 going on from nonsense: restore its last state.
 
-Learning runs on one thread, whatever the number of cores: sums then have one order, so that a search can go on
-elsewhere with the same bits, and small matrices are not spread over cores that are busy with lifetimes (on two busy
-cores a matrix exponential of 20 × 20 took 170 ms on two threads, 0.1 ms on one).
+Learning runs on one thread, whatever the number of cores: sums then have one order, so that a search goes on elsewhere
+with the same bits, and small matrices are not spread over cores that are busy with lifetimes (on two busy cores a
+product of 20 × 20 and 20 × 64 took 48 ms on two threads, 0.02 ms on one). It is a limit of this thread alone, by
+threadpoolctl; `torch.set_num_threads` would leave the whole process changed even when it is set back.
+
+The global generators are as they were before: EvoTorch draws from PyTorch's, for nothing, wherever it makes noise.
 
 `state` is a pickle, because the libraries' searchers are Python objects. `restore` must only be given bytes that
 `state` wrote in the same run directory: reading a stranger's pickle runs a stranger's code.
@@ -17,7 +20,8 @@ from __future__ import annotations
 import pickle
 from abc import abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import cache
 from typing import Any
 
 import torch
@@ -31,9 +35,10 @@ from metaplastic.outer_loop.searcher_settings import SearcherSettings
 class AskTell(Searcher):
     """A searcher in four parts: `propose`, `learn`, `memory`, `recall`; the rest is here."""
 
-    def __init__(self, settings: SearcherSettings, genes: int, objectives: int) -> None:
-        self.identity = {"settings": settings.model_dump_json(), "genes": genes, "objectives": objectives}
-        self.population, self.genes, self.objectives = settings.population, genes, objectives
+    def __init__(self, settings: SearcherSettings, start: Float[Tensor, " G"], objectives: int, seed: int) -> None:
+        self.population, self.genes, self.objectives = settings.population, len(start), objectives
+        self.identity = {"settings": settings.model_dump_json(), "genes": self.genes, "objectives": objectives}
+        self.start, self.seed = start, seed
         self.generation = 0
         """how many generations have been told"""
         self._asked: Tensor | None = None
@@ -58,7 +63,7 @@ class AskTell(Searcher):
     def ask(self) -> Float[Tensor, "P G"]:
         """The next generation, float64, each gene in [0, 1]."""
         if self._asked is None:
-            with self._whole(), one_thread():
+            with self._whole(), one_thread(), torch.random.fork_rng(devices=[]):
                 self._asked = self.propose()
         return self._asked.clone()
 
@@ -72,7 +77,7 @@ class AskTell(Searcher):
             raise ValueError("tell came before ask: ask for genomes, live them, then tell their fitness")
         self._check(fitness)
         self.check_measures(measures)
-        with self._whole(), one_thread():
+        with self._whole(), one_thread(), torch.random.fork_rng(devices=[]):
             self.learn(self._asked, fitness.detach().to("cpu", torch.float64), measures)
             self._asked = None
             self.generation += 1
@@ -81,8 +86,8 @@ class AskTell(Searcher):
         """Everything needed to go on bit-exactly, at any moment; a pickle, see the file's docstring."""
         if not self._sound:
             raise RuntimeError(_HALF_UPDATED)
-        known = {"identity": self.identity, "generation": self.generation, "asked": self._asked}
-        return pickle.dumps({**known, "memory": self.memory()})
+        begun = {"identity": self.identity, "start": self.start, "seed": self.seed}
+        return pickle.dumps({**begun, "generation": self.generation, "asked": self._asked, "memory": self.memory()})
 
     def restore(self, state: bytes) -> None:
         """Go on from what `state` gave; only for bytes that this run wrote.
@@ -98,6 +103,7 @@ class AskTell(Searcher):
                     "resume with the experiment that began it, or start a new run"
                 )
         self.recall(known["memory"])
+        self.start, self.seed = known["start"], known["seed"]
         self.generation, self._asked, self._sound = known["generation"], known["asked"], True
 
     def check_measures(self, measures: Tensor | None) -> None:
@@ -127,15 +133,16 @@ class AskTell(Searcher):
             raise ValueError(f"{bad} of {len(fitness)} rows of fitness are not finite; tell settle(fitness).fitness")
 
 
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """PyTorch on one thread inside."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
+def one_thread() -> AbstractContextManager[Any]:
+    """Linear algebra on one thread inside."""
+    return _thread_pools().limit(limits=1)
+
+
+@cache
+def _thread_pools() -> Any:
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 _HALF_UPDATED = "this searcher failed in the middle of an update; restore its last state"

@@ -29,10 +29,6 @@ class RandomSearch(SearcherSettings):
 class RandomSearcher(AskTell):
     """Random search; its draws are keyed by (seed, generation), so there is nothing to remember."""
 
-    def __init__(self, settings: RandomSearch, start: Float[Tensor, " G"], objectives: int, seed: int) -> None:
-        super().__init__(settings, len(start), objectives)
-        self.start, self.seed = start, seed
-
     def propose(self) -> Float[Tensor, "P G"]:
         """Uniform genomes."""
         if not self.generation:

@@ -26,7 +26,7 @@ from metaplastic.outer_loop.ask_tell import AskTell
 from metaplastic.outer_loop.searcher_settings import SearcherSettings, engine_seed, first_generation
 from metaplastic.outer_loop.unit_cube import reflect
 
-os.environ.setdefault("EVOTORCH_VERBOSE_LEVEL", "0")  # read by the import below, which else logs to stderr
+os.environ.setdefault("EVOTORCH_VERBOSE_LEVEL", "0")  # read by the import below: warnings only
 with warnings.catch_warnings():
     warnings.filterwarnings("ignore", message=".*torch.jit.script", category=DeprecationWarning)
     from evotorch import Problem, SolutionBatch
@@ -75,17 +75,18 @@ def values_of(batch: SolutionBatch) -> Float[Tensor, "N G"]:
 class EvotorchSearcher(AskTell):
     """An engine of EvoTorch, pickled whole."""
 
-    def __init__(self, settings: SearcherSettings, problem: Told, engine: Any) -> None:
-        super().__init__(settings, problem.solution_length or 0, objectives=1)
-        self.problem, self.engine = problem, engine
+    def __init__(self, settings: SearcherSettings, start: Float[Tensor, " G"], seed: int, engine: Any) -> None:
+        super().__init__(settings, start, 1, seed)
+        self.engine = engine
+        self.problem: Told = engine.problem
 
     def memory(self) -> Any:
-        """The engine and its problem, which share a generator."""
-        return self.problem, self.engine
+        """The engine, and in it its problem and their generator."""
+        return self.engine
 
     def recall(self, memory: Any) -> None:
         """Go on with that engine."""
-        self.problem, self.engine = memory
+        self.engine, self.problem = memory, memory.problem
 
 
 class GaussianSearcher(EvotorchSearcher):
@@ -174,9 +175,11 @@ class GeneticSearcher(EvotorchSearcher):
 class CosyneSearcher(EvotorchSearcher):
     """CoSyNE: the batch of a generation is caught at its evaluation; `pool` of it are kept."""
 
-    def __init__(self, settings: genetics.Cosyne, problem: Told, engine: Any, batch: SolutionBatch) -> None:
-        super().__init__(settings, problem, engine)
-        self.pool, self.batch = settings.pool, batch
+    def __init__(self, settings: genetics.Cosyne, start: Float[Tensor, " G"], seed: int, engine: Any) -> None:
+        super().__init__(settings, start, seed, engine)
+        self.pool = settings.pool
+        self.batch = SolutionBatch(self.problem, popsize=settings.population, empty=True)
+        self.batch.set_values(first_generation(start, settings.population, seed))
 
     def propose(self) -> Float[Tensor, "P G"]:
         """Elites, children and the permuted pool; at first `start` and uniform genomes."""
@@ -193,12 +196,13 @@ class CosyneSearcher(EvotorchSearcher):
         self.engine._first_generation = False
 
     def memory(self) -> Any:
-        """The engine, its problem, and the generation that waits for its fitness."""
-        return self.problem, self.engine, self.batch
+        """The engine, and the generation that waits for its fitness."""
+        return self.engine, self.batch
 
     def recall(self, memory: Any) -> None:
         """Go on with that engine."""
-        self.problem, self.engine, self.batch = memory
+        self.engine, self.batch = memory
+        self.problem = self.engine.problem
 
 
 def snes(settings: strategies.Snes, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -214,7 +218,7 @@ def snes(settings: strategies.Snes, start: Float[Tensor, " G"], seed: int) -> As
         stdev_min=settings.narrowest,
         stdev_max=settings.widest,
     )
-    return GaussianSearcher(settings, problem, engine)
+    return GaussianSearcher(settings, start, seed, engine)
 
 
 def xnes(settings: strategies.Xnes, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -229,7 +233,7 @@ def xnes(settings: strategies.Xnes, start: Float[Tensor, " G"], seed: int) -> As
         stdev_learning_rate=settings.sigma_rate,
     )
     engine.limits = (settings.narrowest, settings.widest)
-    return GaussianSearcher(settings, problem, engine)
+    return GaussianSearcher(settings, start, seed, engine)
 
 
 def pgpe(settings: strategies.Pgpe, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -248,7 +252,7 @@ def pgpe(settings: strategies.Pgpe, start: Float[Tensor, " G"], seed: int) -> As
         stdev_min=settings.narrowest,
         stdev_max=settings.widest,
     )
-    return GaussianSearcher(settings, problem, engine)
+    return GaussianSearcher(settings, start, seed, engine)
 
 
 def cem(settings: strategies.Cem, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -264,7 +268,7 @@ def cem(settings: strategies.Cem, start: Float[Tensor, " G"], seed: int) -> AskT
         stdev_min=settings.narrowest,
         stdev_max=settings.widest,
     )
-    return GaussianSearcher(settings, problem, engine)
+    return GaussianSearcher(settings, start, seed, engine)
 
 
 def cmaes(settings: strategies.Cmaes, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -281,7 +285,7 @@ def cmaes(settings: strategies.Cmaes, start: Float[Tensor, " G"], seed: int) -> 
             separable=settings.separable,
         )
     engine.limits = (settings.narrowest, settings.widest)
-    return CmaesSearcher(settings, problem, engine)
+    return CmaesSearcher(settings, start, seed, engine)
 
 
 def genetic(settings: genetics.Genetic, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -297,7 +301,7 @@ def genetic(settings: genetics.Genetic, start: Float[Tensor, " G"], seed: int) -
         problem, operators=[crossover, mutation], popsize=settings.population, elitist=False, re_evaluate=True
     )
     engine.population.set_values(first_generation(start, settings.population, seed))
-    return GeneticSearcher(settings, problem, engine)
+    return GeneticSearcher(settings, start, seed, engine)
 
 
 def cosyne(settings: genetics.Cosyne, start: Float[Tensor, " G"], seed: int) -> AskTell:
@@ -312,6 +316,4 @@ def cosyne(settings: genetics.Cosyne, start: Float[Tensor, " G"], seed: int) -> 
         num_elites=settings.elites,
         num_children=settings.children,
     )
-    batch = SolutionBatch(problem, popsize=settings.population, empty=True)
-    batch.set_values(first_generation(start, settings.population, seed))
-    return CosyneSearcher(settings, problem, engine, batch)
+    return CosyneSearcher(settings, start, seed, engine)

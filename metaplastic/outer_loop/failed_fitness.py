@@ -12,6 +12,9 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+LOWEST = -1e30
+"""fitness where every life of a generation failed: below whatever a later one may earn, for searchers that remember"""
+
 
 class Settled(NamedTuple):
     """What a searcher may be told."""
@@ -23,7 +26,7 @@ class Settled(NamedTuple):
 
 
 def settle(fitness: Float[Tensor, "P K"]) -> Settled:
-    """Fitness without failures: a failed row is below the worst good row in every objective; all failed, all are 0.
+    """Fitness without failures: a failed row is below the worst good row in every objective; if all failed, LOWEST.
 
     A row fails as a whole. A brain that blew up in one objective must not stay on the Pareto front by the other one:
     its silence after the explosion may have cost no energy at all.
@@ -31,7 +34,7 @@ def settle(fitness: Float[Tensor, "P K"]) -> Settled:
     values = fitness.to(torch.float64)
     failed = ~values.isfinite().all(dim=1)
     if failed.all():
-        return Settled(torch.zeros_like(values), failed)
+        return Settled(torch.full_like(values, LOWEST), failed)
     worst = values[~failed].amin(dim=0)
     below = torch.minimum(worst - 1.0, torch.nextafter(worst, worst.new_tensor(-torch.inf)))  # -1 is lost at 1e16
     return Settled(torch.where(failed[:, None], below, values), failed)

@@ -38,7 +38,7 @@ class Nsga2(SearcherSettings):
     """chance of a pair of parents to be crossed"""
     crossover_eta: Annotated[float, Fixed(0.0, 1000.0)] = 20.0
     """the higher, the nearer children stay to their parents (Deb et al. 2002: 20)"""
-    mutation_probability: Annotated[float | None, Fixed(0.0, 1.0)] = None
+    mutation_probability: Annotated[float, Fixed(0.0, 1.0)] | None = None
     """chance of a gene to mutate; 1/G if absent (Deb et al. 2002)"""
     mutation_eta: Annotated[float, Fixed(0.0, 1000.0)] = 20.0
     """the higher, the smaller the mutations (Deb et al. 2002: 20)"""
@@ -52,8 +52,8 @@ class Nsga2Searcher(AskTell):
     """NSGA-II; all its draws are keyed by (seed, generation), so its memory is the population alone."""
 
     def __init__(self, settings: Nsga2, start: Float[Tensor, " G"], objectives: int, seed: int) -> None:
-        super().__init__(settings, len(start), objectives)
-        self.settings, self.start, self.seed = settings, start, seed
+        super().__init__(settings, start, objectives, seed)
+        self.settings = settings
         self.genomes = start.new_zeros(0, len(start))
         self.fitness = start.new_zeros(0, objectives)
         self.front = torch.zeros(0, dtype=torch.int64)

@@ -106,7 +106,8 @@ class MapElites(SearcherSettings):
                     f"search.measures: no metric {measure.metric!r}{near_miss(measure.metric, known)}; "
                     f"there are {', '.join(known)}"
                 )
-            columns.append(metrics[measure.metric].to(torch.float64).flatten(1).mean(1))
+            values = metrics[measure.metric].to(torch.float64)
+            columns.append(values.reshape(len(values), -1).mean(dim=1))
         return torch.stack(columns, dim=1).masked_fill(failed[:, None], torch.nan)
 
     def build(self, start: Float[Tensor, " G"], objectives: int, seed: int) -> Searcher:  # noqa: ARG002
@@ -128,8 +129,8 @@ class MapElitesSearcher(AskTell):
     """pyribs' archive and emitters; each has a NumPy generator of its own, pickled with it."""
 
     def __init__(self, settings: MapElites, start: Float[Tensor, " G"], seed: int) -> None:
-        super().__init__(settings, len(start), objectives=1)
-        self.settings, self.start, self.seed = settings, start, seed
+        super().__init__(settings, start, 1, seed)
+        self.settings = settings
         self.store = _store(settings, len(start), seed)
         self.emitters = [_emitter(settings, self.store, start, seed, n) for n in range(settings.emitters)]
 

@@ -62,7 +62,8 @@ class SearcherSettings(Component, ABC):
             )
         if start.shape != (genes,) or not ((start >= 0) & (start <= 1)).all():
             raise ConfigError(f"start is {start.tolist()}, wanted {genes} numbers in [0, 1], one a gene")
-        return self.build(start.to(torch.float64), objectives, seed)
+        with torch.random.fork_rng(devices=[]):  # the global generator is left as it was
+            return self.build(start.to(torch.float64), objectives, seed)
 
     @abstractmethod
     def build(self, start: Float[Tensor, " G"], objectives: int, seed: int) -> Searcher:
