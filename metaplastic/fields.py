@@ -131,7 +131,7 @@ class Slot:
         return core_schema.no_info_plain_validator_function(self.validate, serialization=_plain_dump)
 
     def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        each = [self.catalogue(name).model_json_schema() for name in self.names()]
+        each = [handler(self.catalogue(name).__pydantic_core_schema__) for name in self.names()]
         return {"anyOf": [*each, _choice_schema({"anyOf": each})]}
 
     def validate(self, value: Any) -> Any:

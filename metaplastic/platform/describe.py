@@ -17,6 +17,8 @@ from rich.text import Text
 
 from metaplastic.core import Choice, Component, ConfigError, Gene, Task
 from metaplastic.fields import Evolves, Options, Slot
+from metaplastic.inner_loop.formula.grammar import FUNCTIONS
+from metaplastic.inner_loop.formula.program import SIGNALS_EXPLAINED
 from metaplastic.platform.catalog import ROOMS, find, room
 from metaplastic.platform.evaluate import genome_of
 from metaplastic.platform.experiment import Experiment
@@ -41,6 +43,8 @@ def describe_kind(kind: str) -> Group:
     parts.append(_field_table(cls))
     if issubclass(cls, Task):
         parts.append(_task_facts(cls))
+    if kind == "formula":
+        parts.append(_language())
     references = getattr(cls, "references", ())
     parts += (
         [Text(""), *(Text(f"[{i}] {reference}") for i, reference in enumerate(references, 1))] if references else []
@@ -96,10 +100,12 @@ def wanted(field: Any) -> str:
         if isinstance(note, Slot):
             return f"kind: {' | '.join(note.names())}"
     text = str(field.annotation) if "[" in str(field.annotation) else getattr(field.annotation, "__name__", "")
-    bounds = "".join(
-        f" {name} {getattr(m, name)}" for m in field.metadata for name in ("ge", "gt", "le", "lt") if hasattr(m, name)
-    )
-    return text.replace("typing.", "").replace("Literal", "").strip("[]") + bounds
+    if text.startswith("dict[str, typing.Annotated"):
+        return "name: number, gene or array"
+    words = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true | false"}
+    signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
+    bounds = "".join(f" {sign} {getattr(m, n)}" for m in field.metadata for n, sign in signs.items() if hasattr(m, n))
+    return words.get(text, text.replace("typing.", "").replace("Literal", "").strip("[]")) + bounds
 
 
 def _find(kind: str) -> tuple[str, type[Component]]:
@@ -131,9 +137,16 @@ def _task_facts(cls: type[Task]) -> Group:
         f"observation  {spec.observations} channels: {channels}",
         f"response     {spec.response}, {spec.actions} actions; {spec.trial_steps} steps of {spec.dt:g} ms a trial",
         f"score        chance {spec.chance:g}, ceiling {spec.ceiling:g}, criterion {spec.criterion:g}",
-        *(f"source       {source}" for source in spec.cite),
     ]
     return Group(Text(""), *(Text(line) for line in lines))
+
+
+def _language() -> Group:
+    """What a formula may read and call."""
+    table = Table("signal", "one a", "meaning", box=None, pad_edge=False)
+    for name, (place, meaning) in SIGNALS_EXPLAINED.items():
+        table.add_row(name, place, meaning)
+    return Group(Text(""), table, Text(f"\nfunctions: {', '.join(FUNCTIONS)}"))
 
 
 def _first_line(cls: type) -> str:

@@ -112,18 +112,28 @@ def _override(data: dict[str, Any], override: str) -> None:
     steps = [int(step) if step.isdigit() else step for step in re.findall(r"[^.\[\]]+", place)]
     if not equals or not steps:
         raise ConfigError(f"{override!r}: wanted an override like search.population=64")
-    value, node = _parse(text, f"override {place}"), data
+    node: Any = data
     for step, after in pairwise(steps):
-        try:
-            if isinstance(node, dict) and not isinstance(node.get(step), dict | list):
-                node[step] = [] if isinstance(after, int) else {}
-            node = node[step]  # pyright: ignore[reportArgumentType, reportCallIssue]
-        except (KeyError, IndexError, TypeError):
-            raise ConfigError(f"override {place}: there is no '{step}' in the experiment file to set") from None
-    try:
-        node[steps[-1]] = value
-    except (IndexError, TypeError):
-        raise ConfigError(f"override {place}: there is no '{steps[-1]}' in the experiment file to set") from None
+        empty: Any = [] if isinstance(after, int) else {}
+        if isinstance(node, dict) and not isinstance(node.get(step), dict | list):
+            node[step] = empty
+        elif isinstance(node, list) and step == len(node):
+            node.append(empty)
+        node = node[_inside(node, step, place)]
+    value, last = _parse(text, f"override {place}"), steps[-1]
+    if isinstance(node, list) and last == len(node):
+        node.append(value)
+    elif isinstance(node, dict):
+        node[last] = value
+    else:
+        node[_inside(node, last, place)] = value
+
+
+def _inside(node: Any, step: str | int, place: str) -> Any:
+    """The step, if there is such a place in the node."""
+    if isinstance(node, list) and not (isinstance(step, int) and step < len(node)):
+        raise ConfigError(f"override {place}: there is no '{step}' in a list of {len(node)}")
+    return step
 
 
 def _with_arrays(experiment: Experiment, rename: Any) -> Experiment:

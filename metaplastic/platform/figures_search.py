@@ -10,6 +10,7 @@ import numpy as np
 
 from metaplastic.platform.figure_style import (
     CHAMPION,
+    LINE,
     OFF,
     QUIET,
     START,
@@ -70,7 +71,8 @@ def genes(histories: list[GeneHistory]) -> Any:
     shown = histories[:PANELS]
     columns = min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
-    figure = new_figure(0.35 + ROW * rows)
+    two_lines = any(len(_title(history.name)) > 1 for history in shown)
+    figure = new_figure(0.35 + (ROW + LINE * two_lines) * rows)
     panels = figure.subplots(rows, columns, sharex=True, squeeze=False).ravel()
     for axes, history in zip(panels, shown, strict=False):
         _gene(axes, history)
@@ -96,9 +98,20 @@ def _gene(axes: Any, history: GeneHistory) -> None:
         _limits(axes, history.low, history.high, log)
     axes.margins(x=0)
     whole_numbers(axes)
-    name = history.name if len(history.name) <= 22 else "…" + history.name[-21:]
-    axes.set_title(literal(name), fontsize=8)
+    axes.set_title("\n".join(literal(line) for line in _title(history.name)), fontsize=8)
     axes.tick_params(labelsize=7.5)
+
+
+def _title(name: str, room: int = 22) -> list[str]:
+    """A gene's name in a panel's width: where it is long, the place on one line and the last part on another."""
+    if len(name) <= room:
+        return [name]
+    place, dot, last = name.rpartition(".")
+    return [_end_of(line, room) for line in (place + dot, last) if line]
+
+
+def _end_of(text: str, room: int) -> str:
+    return text if len(text) <= room else "…" + text[1 - room :]
 
 
 def _limits(axes: Any, low: float, high: float, log: bool) -> None:

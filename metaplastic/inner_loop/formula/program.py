@@ -22,22 +22,25 @@ import sympy
 
 Place = Literal["scalar", "pre", "post", "synapse"]
 
-SIGNALS: dict[str, Place] = {
-    "pre": "pre",  # activity of the presynaptic neuron (recurrent: at the previous step)
-    "post": "post",  # activity of the postsynaptic neuron
-    "potential": "post",  # its net input (feedforward) or membrane variable x (rate network)
-    "gate": "post",  # its activation's derivative, phi'(potential)
-    "noise": "post",  # perturbation that was injected into it at this step
-    "feedback": "post",  # signal from the chosen answer, carried down by the feedback connections, times gate
-    "chance": "post",  # softmax of the outputs: how likely this answer seemed (0 at neurons that answer nothing)
-    "drive": "post",  # what the objective asks of this neuron: minus the derivative of its local costs
-    "w": "synapse",  # the weight
-    "reward": "scalar",  # reward of the decision or trial (the objective's mixture)
-    "prediction": "scalar",  # the reward that was expected
-    "rpe": "scalar",  # reward - prediction
-    "settled": "scalar",  # 0 in the first steps of a trial (the rule's `settle`), then 1
+SIGNALS_EXPLAINED: dict[str, tuple[Place, str]] = {
+    "pre": ("pre", "activity of the presynaptic neuron (recurrent: at the previous step)"),
+    "post": ("post", "activity of the postsynaptic neuron"),
+    "potential": ("post", "its net input (feedforward) or membrane variable x (rate network)"),
+    "gate": ("post", "its activation's derivative, phi'(potential)"),
+    "noise": ("post", "perturbation that was injected into it at this step"),
+    "feedback": ("post", "signal from the chosen answer, carried down by the feedback connections, times gate"),
+    "chance": ("post", "softmax of the outputs: how likely this answer seemed (0 at neurons that answer nothing)"),
+    "drive": ("post", "what the objective asks of this neuron: minus the derivative of its local costs"),
+    "w": ("synapse", "the weight"),
+    "reward": ("scalar", "reward of the decision or trial (the objective's mixture)"),
+    "prediction": ("scalar", "the reward that was expected"),
+    "rpe": ("scalar", "reward - prediction"),
+    "settled": ("scalar", "0 in the first steps of a trial (the rule's `settle`), then 1"),
 }
-"""Every signal a formula may read, and where it lives."""
+"""Every signal a formula may read, where it lives, and what it means."""
+
+SIGNALS: dict[str, Place] = {name: place for name, (place, _) in SIGNALS_EXPLAINED.items()}
+"""name -> where it lives"""
 
 
 class Trace(NamedTuple):
