@@ -3,7 +3,7 @@
 experiment.yaml      the resolved experiment          metrics.jsonl        one record a generation: the truth
 environment.json     versions, machine, seed          genome.json          names and ranges of the genes
 checkpoints/         the last two states              comparison.json      the champion beside its controls
-champion.yaml, champion.safetensors, champion.json    archive.json         quality-diversity archive
+champion.yaml, champion.safetensors, champion.json    pareto.json, archive.json  fronts, archive
 report.html, figures/                                 wandb/               the tracker's own files
 """
 
