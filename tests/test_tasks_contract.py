@@ -1,7 +1,7 @@
 """Every task and preset keeps the contract, and the contract catches tasks that do not."""
 
 import gzip
-import runpy
+import importlib
 import struct
 import subprocess
 import sys
@@ -158,9 +158,27 @@ def test_a_step_is_one_graph_for_the_compiler_and_gives_the_same_numbers(ids):
     assert done.returncode == 0, done.stderr
 
 
-def test_the_example_of_a_task_of_ones_own_keeps_the_contract():
-    example = runpy.run_path(str(Path(__file__).parents[1] / "examples" / "own_task.py"), run_name="own_task")
-    check_task(example["Odours"]())
+def test_the_example_of_a_task_of_ones_own_keeps_the_contract(monkeypatch):
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "examples")
+    check_task(importlib.import_module("own_task").Odours())
+
+
+def test_a_task_that_cannot_be_pickled_is_told_why():
+    class Local(Coin):
+        pass
+
+    with pytest.raises(ContractError, match="cannot be pickled"):
+        check_task(Local())
+
+
+@pytest.mark.parametrize("id", ["Bandit-v0", "DigitsBandit-v0", "DelayNonMatchSample-v0"])
+def test_everything_follows_the_device_of_the_lifetimes(id):
+    task = make(id)
+    lifetimes = torch.arange(5, device="meta")  # an operation of a meta tensor with another device's is an error
+    state, _ = task.reset(lifetimes)
+    _, seen = task.step(state, task.random_answer(state.key))
+    block = task.render(lifetimes, 1) if isinstance(task, DelayNonMatchSample) else task.decisions(lifetimes, 1, 3)
+    assert {field.device.type for field in (*block, seen.observation, seen.reward, *seen.info)} == {"meta"}
 
 
 class Coin(DecisionTask):

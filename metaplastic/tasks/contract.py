@@ -57,10 +57,14 @@ def is_a_plain_value(task: Task) -> Iterator[str]:
         yield "it does not survive JSON"
     if task.held_out().spec != task.spec:
         yield "held_out() has another spec"
-    size = len(pickle.dumps(task))
-    if size > 10_000:  # after spec was made: whatever it keeps counts
-        yield f"its pickle has {size} bytes, wanted fewer than 10 000: keep tables outside of the task"
-    if pickle.loads(pickle.dumps(task)) != task:
+    try:
+        pickled = pickle.dumps(task)  # after spec was made: whatever it keeps counts
+    except (pickle.PicklingError, AttributeError, TypeError) as why:
+        yield f"it cannot be pickled, so no other process can live it: {why}"
+        return
+    if len(pickled) > 10_000:
+        yield f"its pickle has {len(pickled)} bytes, wanted fewer than 10 000: keep tables outside of the task"
+    if pickle.loads(pickled) != task:
         yield "it does not survive pickling"
 
 

@@ -132,15 +132,17 @@ class DelayNonMatchSample(TrialTask):
     def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
         """Trial type (0 AA, 1 AB, 2 BA, 3 BB) and delay."""
         del life
-        words = rng.words(rng.condition_keys(key), 2)
-        kind = trial % 4 if self.order == "cyclic" else rng.below(words[..., 0], 4)
-        choices = self.steps(self._longest_delay) - self.steps(self.delay) + 1
-        second = self.steps(self.onset + self.stimulus + self.delay) + rng.below(words[..., 1], choices)
+        shortest, longest = (self.steps(delay) for delay in (self.delay, self._longest_delay))
+        kind = trial % 4
+        second = torch.full_like(kind, self.steps(self.onset + self.stimulus) + shortest)
+        if self.order == "random" or longest > shortest:
+            words = rng.words(rng.condition_keys(rng.trial_keys(key, trial)), 2)
+            kind = rng.below(words[..., 0], 4) if self.order == "random" else kind
+            second = second + rng.below(words[..., 1], longest - shortest + 1)
         return Drawn(kind, torch.full_like(kind, self.steps(self.trial)), Onset(second))
 
-    def frame(self, drawn: Drawn, key: Int[Tensor, "*B"], t: Int[Tensor, "*T"]) -> Frame:
+    def frame(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> Frame:
         """A and B are 1 while shown; the target stands all the time and counts in the response."""
-        del key
         second, kind = drawn.values.second, drawn.kind
         start, stimulus = self.steps(self.onset), self.steps(self.stimulus)
         judged = self.steps(self.trial) - self.steps(self.response)

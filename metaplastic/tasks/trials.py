@@ -75,11 +75,11 @@ class TrialTask(TensorTask, ABC):
 
     @abstractmethod
     def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
-        """What trial number `trial` draws, from the trial's key."""
+        """What trial number `trial` of lifetimes with these keys draws (and the key of its noise, if it has any)."""
 
     @abstractmethod
-    def frame(self, drawn: Drawn, key: Int[Tensor, "*B"], t: Int[Tensor, "*T"]) -> Frame:
-        """Step t ([*B], or [T, *B]) of trials [*B] with these trial keys; fields have the shape of `t`."""
+    def frame(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> Frame:
+        """Step t ([*B], or [T, *B]) of trials [*B]; the fields have the shape of `t`."""
 
     @abstractmethod
     def tally(self, output: Float[Tensor, "*B A"], y: Float[Tensor, "..."], w: Float[Tensor, "..."]) -> Tensor:
@@ -104,9 +104,8 @@ class TrialTask(TensorTask, ABC):
         number = torch.full_like(key, trial)
         steps = torch.arange(self.spec.trial_steps, device=key.device)
         t = steps.reshape(-1, *(1,) * key.ndim).expand(-1, *key.shape)
-        key_of_trial = rng.trial_keys(key, number)
-        drawn = self.draw(key_of_trial, self.birth(rng.parameter_keys(key)), number)
-        x, y, w, epoch = self._cut(self.frame(drawn, key_of_trial, t), t < drawn.length)
+        drawn = self.draw(key, self.birth(rng.parameter_keys(key)), number)
+        x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
         return TrialBatch(x, y, w, epoch, drawn.kind)
 
     def judge(self, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
@@ -184,9 +183,8 @@ class TrialTask(TensorTask, ABC):
 
     def _look(self, key: Tensor, life: Any, trial: Tensor, t: Tensor) -> tuple[Drawn, Frame]:
         """The draws of a trial and its frame t."""
-        key_of_trial = rng.trial_keys(key, trial)
-        drawn = self.draw(key_of_trial, life, trial)
-        return drawn, self._cut(self.frame(drawn, key_of_trial, t), t < drawn.length)
+        drawn = self.draw(key, life, trial)
+        return drawn, self._cut(self.frame(drawn, t), t < drawn.length)
 
     @staticmethod
     def _cut(frame: Frame, within: Tensor) -> Frame:
