@@ -23,7 +23,8 @@ from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.rules.q_agrel import QAgrel
 
-MIXED = {"kind": "mixture", "terms": [{"kind": "reward", "weight": 0.7}, {"kind": "energy"}, {"kind": "homeostasis"}]}
+HOMEOSTASIS = {"kind": "homeostasis", "weight": 0.5, "target": 0.2, "rate": 0.4}
+MIXED = {"kind": "mixture", "terms": [{"kind": "reward", "weight": 0.7}, {"kind": "energy"}, HOMEOSTASIS]}
 
 
 @pytest.fixture
@@ -72,7 +73,7 @@ NEEDED = {
     "A * rpe * feedback * (pre - post * w) + B * drive * pre": "",
     "A * prediction * gate * relu(pre) + B * sign(potential) * abs(w)": "",
     "A * rpe * e * pre + B * f": "ef",
-    "A * (rpe * feedback - B * chance) * pre": "",
+    "A * (rpe * feedback - B * chance + drive) * pre": "",
     "A * clip(post * pre, -0.3, B) * g - 0.1 * h * post": "gh",
 }
 """changes -> the traces that they read"""

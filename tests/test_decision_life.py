@@ -8,7 +8,7 @@ from tiny_decisions import KEY, TinyTask, component, formula, plan
 
 from metaplastic.core import Values
 from metaplastic.inner_loop.critics import CRITICS
-from metaplastic.inner_loop.decision_life import born, decide, forward, learn, live_decisions
+from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, born, decide, forward, learn, live_decisions
 from metaplastic.inner_loop.decision_plan import Plan
 from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.lifetime import backend_for, live
@@ -255,6 +255,17 @@ def test_a_life_does_not_depend_on_the_lifetimes_beside_it(monkeypatch):
     assert all(torch.equal(whole.recordings[name], parts.recordings[name]) for name in whole.recordings)
 
 
+def test_recordings_have_the_axes_that_their_names_say():
+    for layers in (0, 2):
+        names = tuple(name for name in RECORDS if "weights" not in name)
+        lived = live_decisions(plan(QAgrel(), Feedforward(units=5, layers=layers), lifetimes=2), (*names, LEARNED))
+        extent = {"trial": 9, "individual": 1, "lifetime": 2, "input": 4, "action": 3, "layer": layers, "neuron": 5}
+        for name in names:
+            shape = [extent[axis] for axis in RECORDS[name][0]]
+            assert list(lived.recordings[name].shape) == (shape if layers or shape[-1] != 5 else [9, 1, 2, 0, 0])
+        assert lived.recordings[f"{LEARNED}.output"].shape == (1, 2, 3, 6 if layers else 5)
+
+
 def test_live_says_what_it_cannot_do():
     with pytest.raises(ValueError, match="no such signal \\(did you mean 'rpe'"):
         lived(record=("rpee",))
@@ -270,3 +281,5 @@ def test_the_fused_kernel_is_taken_where_it_can_do_it():
     assert backend_for(network, rule, task, record=("rpe",)) == "torch"
     assert backend_for(network, rule, task, dtype=torch.float64) == "torch"
     assert backend_for(network, rule, task, backend="step") == "torch"
+    assert backend_for(network, formula("pre / e", traces={"e": "e + rpe"}), task) == "numba"
+    assert backend_for(network, formula("f", traces={"f": "rpe / e", "e": "e + rpe"}), task) == "torch"

@@ -40,6 +40,7 @@ RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "rpe": (("trial", "individual", "lifetime"), "reward"),
     "q": (("trial", "individual", "lifetime", "action"), "reward"),
     "hidden": (("trial", "individual", "lifetime", "layer", "neuron"), ""),
+    "feedback": (("trial", "individual", "lifetime", "layer", "neuron"), ""),
     "weights": (("trial", "individual", "lifetime", "post", "pre"), ""),
     LEARNED: (("individual", "lifetime", "post", "pre"), ""),
 }
@@ -78,7 +79,7 @@ class Outcome(NamedTuple):
 
 
 def live_decisions(plan: Plan, record: tuple[str, ...] = ()) -> Record:
-    """All lives of a plan; `record` names what to keep (RECORDS)."""
+    """All lives of a plan; `record` names what to keep (RECORDS), in all trials, those of the test too."""
     tape = Tape(record, RECORDS)
     brain = born(plan)
     payoffs, scores, active = [], [], []
@@ -192,9 +193,8 @@ def summary(
 ) -> Record:
     """The record of all trials' payoffs and scores; no test: the score is that of learning."""
     learning, test = slice(0, plan.trials), slice(plan.trials, None)
-    blocks = [plan.block(trial) for trial in range(plan.trials)]
-    count = min(BLOCKS, plan.trials)
-    curve = [score[blocks.index(b) : blocks.index(b) + blocks.count(b)].mean(0) for b in range(count)]
+    counts = torch.bincount(plan.blocks, minlength=min(BLOCKS, plan.trials)).tolist()
+    curve = [block.mean(0) for block in score[learning].split(counts)]
     last = test if plan.trials < len(score) else learning
     best = plan.decisions.best[learning, None]
     metrics = {
@@ -269,12 +269,20 @@ def _activity(plan: Plan, layers: list[Layer]) -> Float[Tensor, "P L"]:
     return total / (plan.brains.units[:, None] * max(1, plan.form.layers))
 
 
+def side_by_side(layers: list[Tensor]) -> Float[Tensor, "P L layers N"]:
+    """[P, L, N] of each hidden layer as one; the last of `layers` is the output, and left out."""
+    hidden = layers[:-1]
+    return torch.stack(hidden, 2) if hidden else layers[-1].new_zeros(*layers[-1].shape[:2], 0, 0)
+
+
 def _note(tape: Tape, plan: Plan, brain: Brain, layers: list[Layer], outcome: Outcome, trial: int) -> None:
     """Keep what was asked for of this trial; weights as they were in it."""
+    top = teach(plan, layers[-1].post, outcome.action, trial)
     found = {
         "observation": lambda: plan.decisions.observation[trial],
         "q": lambda: layers[-1].post,
-        "hidden": lambda: torch.stack([layer.post for layer in layers[:-1]], 2),
+        "hidden": lambda: side_by_side([layer.post for layer in layers]),
+        "feedback": lambda: side_by_side(send_down(plan, brain, layers, top)),
         **{name: lambda name=name: getattr(outcome, name) for name in Outcome._fields},
     }
     for name, value in found.items():

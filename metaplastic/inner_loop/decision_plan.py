@@ -70,9 +70,10 @@ class Plan(NamedTuple):
     """how many of them pass before the first write"""
     trial_types: int
 
-    def block(self, trial: int) -> int:
-        """Which point of the learning curve a trial belongs to."""
-        return trial * min(BLOCKS, self.trials) // self.trials
+    @property
+    def blocks(self) -> Int[Tensor, " trials"]:
+        """Which point of the learning curve each trial of learning belongs to; they have equally many, or one more."""
+        return torch.arange(self.trials) * min(BLOCKS, self.trials) // max(1, self.trials)
 
 
 def make_plan(

@@ -18,6 +18,7 @@ from metaplastic.core import Network, Objective, Record, Rule, Task, near_miss
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decisions
 from metaplastic.inner_loop.decision_plan import make_plan
+from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.local import LocalRule
@@ -100,7 +101,7 @@ def backend_for(
         from metaplastic.inner_loop import trial_life
 
         return trial_life.backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)
-    why_not = _obstacle(record, device, dtype)
+    why_not = _obstacle(rule, record, device, dtype)
     if backend == "numba" and why_not:
         raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
     return "numba" if backend in ("auto", "numba") and not why_not else "torch"
@@ -120,7 +121,7 @@ def join(parts: list[Record]) -> Record:
     )
 
 
-def _obstacle(record: Sequence[str], device: str | torch.device, dtype: torch.dtype) -> str:
+def _obstacle(rule: Rule, record: Sequence[str], device: str | torch.device, dtype: torch.dtype) -> str:
     """Why the fused kernel cannot live these decisions; '' if it can."""
     if set(record) - {LEARNED}:
         return f"it records {LEARNED} alone, and record asks for {', '.join(record)}"
@@ -128,6 +129,8 @@ def _obstacle(record: Sequence[str], device: str | torch.device, dtype: torch.dt
         return f"it runs on the CPU, and device is {device}"
     if dtype != torch.float32:
         return f"it computes in float32, and dtype is {dtype}"
+    if isinstance(rule, LocalRule) and not is_finite(change_of(rule.program(), {}, rule.keeps_traces)):
+        return "the formula has no finite value where traces are 0"
     return ""
 
 

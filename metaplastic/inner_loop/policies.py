@@ -22,7 +22,7 @@ from torch import Tensor
 from metaplastic.core import Component, Number
 from metaplastic.fields import Evolves
 
-Numbers = Mapping[str, Tensor]
+Settings = Mapping[str, Tensor]
 """the numbers of a policy by name, each [P, 1]"""
 
 
@@ -35,7 +35,7 @@ class Policy(Component, ABC):
     @staticmethod
     @abstractmethod
     def choose(
-        q: Float[Tensor, "P L A"], u0: Float[Tensor, " L"], u1: Float[Tensor, " L"], numbers: Numbers
+        q: Float[Tensor, "P L A"], u0: Float[Tensor, " L"], u1: Float[Tensor, " L"], numbers: Settings
     ) -> Int[Tensor, "P L"]:
         """The action."""
 
@@ -58,7 +58,7 @@ class Greedy(Policy):
     kernel = "greedy(q, actions)"
 
     @staticmethod
-    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Numbers) -> Tensor:  # noqa: ARG004
+    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Settings) -> Tensor:  # noqa: ARG004
         """Equation (1)."""
         return greedy(q)
 
@@ -72,7 +72,7 @@ class EpsilonGreedy(Policy):
     kernel = "anyone(u1, actions) if u0 < epsilon else greedy(q, actions)"
 
     @staticmethod
-    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Numbers) -> Tensor:
+    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Settings) -> Tensor:
         """Equation (2)."""
         actions = q.shape[-1]
         anyone = (u1 * actions).long().clamp(max=actions - 1)
@@ -88,7 +88,7 @@ class Softmax(Policy):
     kernel = "sample(q, actions, temperature, u1, chances)"
 
     @staticmethod
-    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Numbers) -> Tensor:  # noqa: ARG004
+    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Settings) -> Tensor:  # noqa: ARG004
         """Equation (3)."""
         return sample(q, numbers["temperature"], u1)
 
@@ -105,7 +105,7 @@ class MaxBoltzmann(Policy):
     kernel = "sample(q, actions, temperature, u1, chances) if u0 < epsilon else greedy(q, actions)"
 
     @staticmethod
-    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Numbers) -> Tensor:
+    def choose(q: Tensor, u0: Tensor, u1: Tensor, numbers: Settings) -> Tensor:
         """With probability epsilon (3), else (1)."""
         return torch.where(u0 < numbers["epsilon"], sample(q, numbers["temperature"], u1), greedy(q))
 

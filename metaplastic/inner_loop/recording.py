@@ -36,23 +36,34 @@ class Labelled(NamedTuple):
 
 
 class Tape:
-    """Collects what was asked for during a life."""
+    """Collects what was asked for during a life of so many `times`.
 
-    def __init__(self, record: Iterable[str], known: Iterable[str]) -> None:
+    The room for all entries is taken at the first one: small tensors left between the large ones of each trial would
+    scatter the memory until none of them fits.
+    """
+
+    def __init__(self, record: Iterable[str], known: Iterable[str], times: int) -> None:
         self.every = requests(record, known)
-        self._kept: dict[str, list[Tensor]] = {}
+        self._times = times
+        self._kept: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
 
     def wants(self, name: str, time: int) -> bool:
         """Whether `name` is to be kept now."""
         return name in self.every and time % self.every[name] == 0
 
     def keep(self, name: str, value: Tensor) -> None:
-        """One entry more."""
-        self._kept.setdefault(name, []).append(value.detach().clone())
+        """One entry more; a part of `name` may follow a dot (weights.hidden)."""
+        count = self._counts.get(name, 0)
+        if count == 0:
+            entries = -(-self._times // self.every[name.partition(".")[0]])
+            self._kept[name] = value.new_empty((entries, *value.shape))
+        self._kept[name][count] = value.detach()
+        self._counts[name] = count + 1
 
     def recordings(self) -> dict[str, Tensor]:
         """Everything kept, time first."""
-        return {name: torch.stack(entries) for name, entries in self._kept.items()}
+        return {name: entries[: self._counts[name]] for name, entries in self._kept.items()}
 
 
 def requests(record: Iterable[str], known: Iterable[str]) -> dict[str, int]:

@@ -71,7 +71,7 @@ def arguments(plan: Plan, totals: np.ndarray, curve: np.ndarray, learned: list[n
         **{name: _array(part) for name, part in plan.decisions._asdict().items()},
         "score": _array(plan.score),
         "coins": _array(plan.coins),
-        "block": np.array([plan.block(trial) for trial in range(plan.trials)], np.int64),
+        "block": _array(plan.blocks),
         "trials": plan.trials,
         "quiet_trials": plan.quiet_trials,
         "units": _array(brains.units),
@@ -107,7 +107,6 @@ def _placed(value: Tensor, place: Place) -> np.ndarray:
 
 
 def _record(plan: Plan, totals: Tensor, curve: Tensor) -> Record:
-    blocks = torch.tensor([plan.block(trial) for trial in range(plan.trials)])
-    counts = torch.bincount(blocks, minlength=curve.shape[-1])
+    counts = torch.bincount(plan.blocks, minlength=curve.shape[-1])
     metrics: dict[str, Tensor] = dict(zip(METRICS, totals, strict=True))
     return Record(metrics.pop("score"), curve / counts, metrics, {})

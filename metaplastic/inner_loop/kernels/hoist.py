@@ -51,7 +51,7 @@ class Loops(NamedTuple):
 
 
 def change_of(program: Program, places: Mapping[str, Place], keeps_traces: bool) -> Change:
-    """The change of w that a program makes in one step."""
+    """The change of w that a program makes in one step; `places` of its parameters."""
     return _with_memory(program, places) if keeps_traces else _in_one(program, places)
 
 
@@ -74,6 +74,13 @@ def _with_memory(program: Program, places: Mapping[str, Place]) -> Change:
         now[symbol] = _prime(symbol)
         where |= {trace.name: trace.place, str(now[symbol]): trace.place}
     return Change(cast("sympy.Expr", program.update.xreplace(now)), tuple(kept), where)
+
+
+def is_finite(change: Change) -> bool:
+    """Whether no part of it is infinite whatever is read, as 1 / e is of a trace e that starts at 0."""
+    return not any(
+        expr.has(sympy.zoo, sympy.nan, sympy.oo, -sympy.oo) for expr in (change.update, *dict(change.kept).values())
+    )
 
 
 def split(change: Change) -> Loops:
