@@ -165,6 +165,18 @@ def test_a_life_has_the_same_bits_whoever_lives_beside_it(dtype: torch.dtype):
     assert all(torch.equal(memories[n][1, 2], memory[n][0, 0]) for n in memory)
 
 
+def test_the_order_of_a_product_does_not_depend_on_the_number_of_lives():
+    lives = 9  # then a postsynaptic signal of all lives holds more numbers than a coefficient of all synapses
+    function = to_torch.torch_function(parse("a*post*pre*(w + 0.1)*rpe", NAMES, PARAMETERS))
+    batch = {"a": draw(P, 1, POST, PRE), "post": draw(P, lives, POST, 1), "pre": draw(P, lives, 1, PRE)}
+    batch |= {"w": draw(P, lives, POST, PRE, seed=2), "rpe": draw(P, lives, 1, 1)}
+    batch = {name: value.float() for name, value in batch.items()}
+    whole = function(batch)
+    for p, k in [(0, 0), (1, 4), (1, 8)]:
+        alone = {n: v[p : p + 1] if n == "a" else v[p : p + 1, k : k + 1] for n, v in batch.items()}
+        assert torch.equal(function(alone)[0, 0], whole[p, k])
+
+
 def test_dtype_follows_the_weights():
     program = compile_program("0.1*post*pre + step(w)*clip(pre, -0.5, 0.5) + 0.25", {}, "step", [])
     signals = {"pre": draw(*SHAPES["pre"]).float(), "post": draw(*SHAPES["post"]).float()}

@@ -214,6 +214,8 @@ def test_a_decay_of_any_granularity_puts_the_memory_where_it_fits(per: Granulari
     shape = () if per == "brain" else (LAYOUT.length(per),)
     decay = Values(draw(P, *shape).abs(), per)
     rule = RULES["bcm"](eta=0.1).model_copy(update={"threshold_rate": decay})
+    fine = {"pre": "synapse", "type_pair": "synapse", "synapse": "synapse"}  # theta is the postsynaptic neuron's
+    assert rule.program().traces[0].place == fine.get(per, "post")
     w, signals = draw(P, L, POST, PRE, seed=40), [all_signals(k) for k in range(3)]
     k = LAYOUT.expand(decay, 1, w)[:, None]
     theta, wanted = torch.zeros(P, L, 1, 1, dtype=torch.float64), w
@@ -340,8 +342,8 @@ def test_a_wrong_formula_is_one_clear_message(fields: dict[str, Any], message: s
 
 
 def test_decay_and_bounds_follow_the_update():
-    rule = RULES["hebbian"](eta=1, weight_decay=0.5, weight_limit=0.75)
-    assert one(rule, 0.5, {"pre": 1.0, "post": 0.5}) == 0.5
+    rule = RULES["hebbian"](eta=1, weight_decay=0.25, weight_limit=0.75)
+    assert one(rule, 0.25, {"pre": 1.0, "post": 0.5}) == 0.75 * 0.75
     assert one(rule, 0.5, {"pre": 3.0, "post": 1.0}) == 0.75
     assert one(rule, 0.5, {"pre": -9.0, "post": 1.0}) == -0.75
 

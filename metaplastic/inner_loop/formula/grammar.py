@@ -147,7 +147,7 @@ class _Reader:
         if not all(_finite(number) for number in expr.atoms(sympy.Number)):
             raise self.fail(tree, "a constant of the formula is not a finite real number")
         whole = {number: sympy.Integer(int(number)) for number in expr.atoms(sympy.Float) if _whole(float(number))}
-        return expr.xreplace(whole)
+        return cast(sympy.Expr, expr.xreplace(whole))
 
     def fail(self, node: ast.AST, why: str) -> FormulaError:
         place = getattr(node, "col_offset", 0) + 1
