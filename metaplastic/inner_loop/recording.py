@@ -14,7 +14,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -36,15 +35,14 @@ class Labelled(NamedTuple):
 
 
 class Tape:
-    """Collects what was asked for during a life of so many `times`.
+    """Collects what was asked for during a life.
 
-    The room for all entries is taken at the first one: small tensors left between the large ones of each trial would
-    scatter the memory until none of them fits.
+    Room for entries is taken in ever larger pieces: small tensors that are left between the large ones of each trial
+    would scatter the memory, until every trial needs new memory for its large ones.
     """
 
-    def __init__(self, record: Iterable[str], known: Iterable[str], times: int) -> None:
+    def __init__(self, record: Iterable[str], known: Iterable[str]) -> None:
         self.every = requests(record, known)
-        self._times = times
         self._kept: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
 
@@ -53,11 +51,12 @@ class Tape:
         return name in self.every and time % self.every[name] == 0
 
     def keep(self, name: str, value: Tensor) -> None:
-        """One entry more; a part of `name` may follow a dot (weights.hidden)."""
+        """One entry more."""
         count = self._counts.get(name, 0)
-        if count == 0:
-            entries = -(-self._times // self.every[name.partition(".")[0]])
-            self._kept[name] = value.new_empty((entries, *value.shape))
+        if count & (count - 1) == 0:  # 0, 1, 2, 4, 8, …: the room is full
+            room = value.new_empty((max(1, 2 * count), *value.shape))
+            room[:count] = self._kept.get(name, room[:0])
+            self._kept[name] = room
         self._kept[name][count] = value.detach()
         self._counts[name] = count + 1
 

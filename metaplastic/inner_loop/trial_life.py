@@ -90,8 +90,9 @@ def live_trials(
     plan = make_plan(network, rule, objective, critic, task, individuals, lifetime, key, device, dtype)
     tape = Tape(record, RECORDS)
     life = Life(plan, engine, task, lifetime.to(device), key, tape)
-    judgements = [life.trial(number, rule) for number in range(task.trials + task.test_trials)]
-    return summary(task, judgements)._replace(recordings=tape.recordings())
+    for number in range(task.trials + task.test_trials):
+        life.trial(number, rule)
+    return summary(task, life.history)._replace(recordings=tape.recordings())
 
 
 def backend_for(
@@ -145,8 +146,13 @@ class Life:
         individuals, lifetimes = plan.brains.weights.shape[:2]
         self.expected = plan.brains.leak.new_zeros(individuals, lifetimes, task.spec.trial_types)
         """the critic's mean reward of each trial type"""
+        count = task.trials + task.test_trials
+        self.history = Judgement(
+            *(self.expected.new_full((count, individuals, lifetimes), torch.nan) for _ in range(3))
+        )
+        """of all trials; made at once, since small tensors left between large ones scatter the memory"""
 
-    def trial(self, number: int, rule: Any) -> Judgement:
+    def trial(self, number: int, rule: Any) -> None:
         """The next trial: run, judged, learned from."""
         batch = self.task.render(self.lifetime, number, self.key)
         learns = number < self.task.trials
@@ -159,8 +165,9 @@ class Life:
         told = self._tell(judgement, batch.kind)
         if plastic:
             self.synapses = self.engine.finish(self.plan, run, len(batch.x), told.reward, told.prediction)
+        for kept, value in zip(self.history, judgement, strict=True):
+            kept[number] = value
         self._note(number, batch, run, judgement, told, before)
-        return judgement
 
     def _tell(self, judgement: Judgement, kind: Int[Tensor, " L"]) -> Told:
         """Equations (1) and (2); then the expectation follows."""
@@ -201,9 +208,9 @@ class Life:
                 self.tape.keep(f"weights.{group.name}", w)
 
 
-def summary(task: Task, judgements: list[Judgement]) -> Record:
-    """The record of all trials; no test: the score is that of learning."""
-    reward, score, correct = (torch.stack(column) for column in zip(*judgements, strict=True))
+def summary(task: Task, history: Judgement) -> Record:
+    """The record of all trials' judgements; no test: the score is that of learning."""
+    reward, score, correct = history
     learning = slice(0, task.trials)
     last = slice(task.trials, None) if task.test_trials else learning
     count = min(BLOCKS, task.trials)
