@@ -9,7 +9,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from metaplastic.core import Array, Connection, Gene, Granularity, Layout, Values
+from metaplastic.core import Array, Choice, Connection, Gene, Granularity, Layout, Values
 from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.locality import locality
 from metaplastic.inner_loop.formula.program import SIGNALS
@@ -304,6 +304,12 @@ def test_a_formula_is_the_named_rule_it_writes():
     written = RULES["formula"](update="eta * (post*pre - post**2 * w)", parameters={"eta": 0.002})
     w, signals = draw(P, L, POST, PRE), [all_signals(k) for k in range(3)]
     torch.testing.assert_close(lived(written, w, signals), lived(RULES["oja"](), w, signals), rtol=1e-14, atol=1e-14)
+
+
+def test_a_norm_that_evolution_chooses_waits_for_its_choice():
+    rule = RULES["hebbian"](normalise=Choice("max", "row"))
+    assert rule.program().normalise == "none"
+    assert rule.model_copy(update={"normalise": "row"}).program().normalise == "row"
 
 
 def test_a_formula_with_genes_is_written_down_and_read_back():

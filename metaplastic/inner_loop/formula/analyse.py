@@ -14,7 +14,7 @@ from typing import Literal, cast
 import sympy
 
 from metaplastic.inner_loop.formula.grammar import FUNCTIONS, FormulaError, parse
-from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program, Trace
+from metaplastic.inner_loop.formula.program import SIGNALS, Norm, Place, Program, Trace
 
 TRIAL_SCALARS = frozenset({"reward", "prediction", "rpe"})
 """What is known of a whole trial only at its end."""
@@ -26,7 +26,7 @@ def compile_program(
     writes: Literal["step", "trial"],
     parameters: Iterable[str] | Mapping[str, Place],
     transform: str = "w",
-    normalise: Literal["none", "max", "row"] = "none",
+    normalise: Norm = "none",
 ) -> Program:
     """The program that the texts write; parameters as names, or as name -> where its values live (else: one a brain).
 
@@ -43,7 +43,7 @@ def _compile(
     writes: Literal["step", "trial"],
     parameters: tuple[tuple[str, Place], ...],
     transform: str,
-    normalise: Literal["none", "max", "row"],
+    normalise: Norm,
 ) -> Program:
     texts, places = dict(trace_texts), dict(parameters)
     _check_names(texts, places)

@@ -21,6 +21,7 @@ from typing import Literal, NamedTuple
 import sympy
 
 Place = Literal["scalar", "pre", "post", "synapse"]
+Norm = Literal["none", "max", "row"]
 
 SIGNALS_EXPLAINED: dict[str, tuple[Place, str]] = {
     "pre": ("pre", "activity of the presynaptic neuron (recurrent: at the previous step)"),
@@ -63,5 +64,5 @@ class Program(NamedTuple):
     """signals it reads, of SIGNALS"""
     transform: sympy.Expr = sympy.Symbol("w")
     """what w + update, called w, becomes; reads parameters only besides"""
-    normalise: Literal["none", "max", "row"] = "none"
+    normalise: Norm = "none"
     """max: then divide a connection group by its largest |w|; row: each neuron's weights by their Euclidean length"""

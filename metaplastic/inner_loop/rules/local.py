@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, cast
 
 from pydantic import Field, model_validator
 
-from metaplastic.core import Granularity, Number, Rule, wrong
+from metaplastic.core import Choice, Granularity, Number, Rule, wrong
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.formula.analyse import compile_program
 from metaplastic.inner_loop.formula.grammar import FormulaError
 from metaplastic.inner_loop.formula.locality import check_locality
-from metaplastic.inner_loop.formula.program import Place, Program
+from metaplastic.inner_loop.formula.program import Norm, Place, Program
 from metaplastic.inner_loop.rules.transforms import transform_formula
 
 ANY: tuple[Granularity, ...] = ("brain", "connection", "type_pair", "post", "pre", "synapse")
@@ -44,6 +44,10 @@ Fraction = Annotated[Number, Evolves(0, 1, per=ANY)]
 """a number in [0, 1], at any granularity"""
 
 
+Count = Annotated[int, Field(ge=0)]
+"""a whole number of at least 0"""
+
+
 class Equations(NamedTuple):
     """A rule as text (formula/program.py says what it means)."""
 
@@ -55,9 +59,9 @@ class Equations(NamedTuple):
 class LocalRule(Rule):
     """A rule that a formula states."""
 
-    settle: Annotated[int, Field(ge=0)] = 0
+    settle: Count = 0
     """steps at the start of a trial in which the signal `settled` is 0"""
-    quiet_trials: Annotated[int, Field(ge=0)] = 0
+    quiet_trials: Count = 0
     """trials at the start of life in which weights are not written, so that expectations can form"""
     keeps_traces: bool = False
     """traces live on from trial to trial; else they start each trial at 0"""
@@ -86,7 +90,8 @@ class LocalRule(Rule):
         update, traces, writes = self.equations()
         places = {name: LIVES_AT[_granularity(value)] for name, value in self.parameter_values().items()}
         after = transform_formula(self._transforms())
-        return compile_program(update, traces, writes, places, after, self.normalise)  # pyright: ignore[reportArgumentType]
+        norm = "none" if isinstance(self.normalise, Choice) else cast(Norm, self.normalise)
+        return compile_program(update, traces, writes, places, after, norm)
 
     def reads(self) -> frozenset[str]:
         """The signals it needs."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from metaplastic.inner_loop.rules.local import Coefficient, Equations, Fraction, LocalRule, Rate
+from metaplastic.inner_loop.rules.local import Coefficient, Count, Equations, Fraction, LocalRule, Rate
 
 _UPDATE = "clip(eta * abs(prediction) * rpe * e, -limit, limit)"
 
@@ -39,9 +39,9 @@ class Miconi17(LocalRule):
     """how much of the mean of v stays from step to step: 0.05, a fast mean"""
     trace_decay: Fraction = 1.0
     """how much of the eligibility stays from step to step"""
-    settle: int = 3
+    settle: Count = 3
     """steps 0, 1 and 2 of the authors' code leave no trace"""
-    quiet_trials: int = 100
+    quiet_trials: Count = 100
     """the authors' weights change from trial 101 on"""
 
     def equations(self) -> Equations:
@@ -70,9 +70,9 @@ class NodePerturbation(LocalRule):
     """largest change of a weight in a trial"""
     trace_decay: Fraction = 1.0
     """how much of the eligibility stays from step to step"""
-    settle: int = 3
+    settle: Count = 3
     """as for miconi17"""
-    quiet_trials: int = 100
+    quiet_trials: Count = 100
     """as for miconi17"""
 
     def equations(self) -> Equations:
