@@ -28,6 +28,7 @@ class RunDirectory:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.checkpoints, self.figures, self.wandb = path / "checkpoints", path / "figures", path / "wandb"
+        self.failures = path / "failures.jsonl"
         self.report, self.champion, self.champion_arrays = (
             path / "report.html",
             path / "champion.yaml",
@@ -104,6 +105,10 @@ class RunDirectory:
     def add_metrics(self, record: Mapping[str, Any]) -> None:
         """Append the record of one generation."""
         durable.append_line(self.path / METRICS, durable.dumps(record))
+
+    def add_failure(self, failure: Mapping[str, Any]) -> None:
+        """Append what is known of an individual that could not be scored."""
+        durable.append_line(self.failures, durable.dumps(failure))
 
     def metrics(self) -> list[dict[str, Any]]:
         """The records of all generations so far; a last line that a crash cut short is left out."""

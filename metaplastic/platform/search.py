@@ -27,7 +27,7 @@ from metaplastic.platform import checkpoint as checkpoints
 from metaplastic.platform import environment
 from metaplastic.platform.checkpoint import Checkpoint
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of
-from metaplastic.platform.executor import Executor, make_executor
+from metaplastic.platform.executor import EvaluationError, Executor, make_executor
 from metaplastic.platform.experiment import Execution, Experiment
 from metaplastic.platform.experiment_file import dump, load
 from metaplastic.platform.finish import Outcome, finish
@@ -165,7 +165,15 @@ def _generation(
     began = time.perf_counter()
     genomes = searcher.ask()
     key = int(generation_key(experiment.seed, generation))
-    evaluation = executor.evaluate(genomes, key, generation)
+    known = len(executor.failures)
+    try:
+        evaluation = executor.evaluate(genomes, key, generation)
+    except EvaluationError as error:
+        line, _, trace = str(error).partition("\n")
+        listeners.directory.add_failure({"generation": generation, "error": line, "trace": trace})
+        raise ConfigError(f"{line} (where it came from: {listeners.directory.failures})") from None
+    for failure in executor.failures[known:]:
+        listeners.directory.add_failure(failure._asdict())
     settled = settle(evaluation.fitness)
     settings: Any = experiment.search
     searcher.tell(settled.fitness, settings.behaviour(evaluation.metrics, settled.failed))
