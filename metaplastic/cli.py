@@ -90,6 +90,14 @@ def describe(
 
 
 @app.command()
+def tasks(tag: Annotated[str | None, typer.Option(help="only tasks that carry this tag")] = None) -> None:
+    """List the tasks, with their tags."""
+    from metaplastic.platform.describe import task_table
+
+    _show(task_table(tag))
+
+
+@app.command()
 def schema(out: Annotated[Path | None, typer.Option(help="file to write; standard output if absent")] = None) -> None:
     """Write the JSON schema of experiment files, for editors."""
     from metaplastic.platform.describe import schema_text

@@ -22,6 +22,7 @@ from metaplastic.inner_loop.formula.program import SIGNALS_EXPLAINED
 from metaplastic.platform.catalog import ROOMS, find, room
 from metaplastic.platform.evaluate import genome_of
 from metaplastic.platform.experiment import Experiment
+from metaplastic.tasks.registry import TASKS, list_tasks
 
 
 def describe_all() -> Table:
@@ -67,6 +68,15 @@ def genome_table(experiment: Experiment) -> Group:
         ends = f"{gene.low:g} … {gene.high:g}"
         table.add_row(locus.name, str(locus.length), ends, scale, f"{start:.4g}", gene.per or "brain")
     return Group(table, Text(f"\n{len(genome.loci)} genes, {genome.length} numbers"))
+
+
+def task_table(tag: str | None = None) -> Table:
+    """The tasks that carry a tag (all, without one): what they are, and their tags."""
+    table = Table("task", "what it is", "tags", box=None, pad_edge=False)
+    for name in list_tasks(tag):
+        tags = getattr(TASKS[name], "tags", ())
+        table.add_row(name, _first_line(TASKS[name]), ", ".join(tags))
+    return table
 
 
 def schema_text() -> str:
