@@ -6,6 +6,7 @@ import pytest
 import torch
 from tiny_decisions import KEY, TinyTask, component, formula, plan
 
+from metaplastic import rng
 from metaplastic.core import Values
 from metaplastic.inner_loop.critics import CRITICS
 from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, born, decide, forward, learn, live_decisions
@@ -110,6 +111,16 @@ def test_five_brains_at_once_are_five_brains_alone_exactly():
             assert torch.equal(alone.curve[0, 0], together.curve[p, lifetime])
             for name, w in alone.recordings.items():
                 assert torch.equal(w[:, 0, 0], together.recordings[name][:, p, lifetime])
+
+
+def test_random_numbers_lie_where_the_schedule_says():
+    one = plan(QAgrel(), Feedforward(units=5), lifetimes=3)
+    lifetime, trial, post, pre = 2, 4, 1, 3
+    policy = rng.fold(rng.fold(rng.fold(KEY, rng.POLICY), lifetime), trial)
+    assert torch.equal(one.coins[trial, lifetime], rng.uniform(rng.words(policy, 2)))
+    birth = rng.fold(rng.fold(rng.fold(KEY, rng.INIT), lifetime), 1)
+    drawn = rng.normal(rng.words(birth, 1, post * 6 + pre))
+    assert torch.equal(one.brains.weights[1].draw[lifetime, post, pre], drawn[0])
 
 
 def test_without_plasticity_weights_keep_their_bits():
