@@ -71,7 +71,7 @@ def test_an_entry_has_one_colour_in_every_figure() -> None:
 
 def test_fitness_has_a_panel_an_objective_with_its_numbers(results: Results) -> None:
     figure = figures_search.fitness(results.fitness)
-    assert [axes.get_ylabel() for axes in figure.axes] == ["fitness (score)", "fitness (activity)"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["fitness (score)", "fitness (-activity)"]
     for axes, history in zip(figure.axes, results.fitness, strict=True):
         drawn = [line.get_ydata().tolist() for line in axes.lines]
         assert drawn == [history.best_so_far, history.best, history.quantiles[50]]
@@ -114,7 +114,7 @@ def test_the_front_is_apart_from_the_rest() -> None:
 
 
 def test_the_archive_shows_the_best_of_each_cell_and_leaves_empty_ones_empty() -> None:
-    cells = [[0, 1, 0, 0.5], [0, 1, 4, 0.7], [2, 0, 1, math.nan]]
+    cells = [[0, 1, 0, 0.5], [0, 1, 4, 0.7], [0, 1, 2, 0.6], [2, 0, 1, math.nan]]
     data = Archive(["activity", "speed", "age"], [3, 2, 5], [[0.0, 6.0], [1.0, 2.0], [0.0, 1.0]], cells)
     image = figures_search.archive(data).axes[0].images[0]
     shown = np.asarray(image.get_array().filled(math.nan))  # [speed, activity]
@@ -126,7 +126,10 @@ def test_the_archive_shows_the_best_of_each_cell_and_leaves_empty_ones_empty() -
 
 
 def test_ablation_names_terms_by_their_formula_where_it_can_be_set() -> None:
-    rows = [Ablation("eta * pre", r"\eta x_{j}", 0.1, 0.2), Ablation("step(x)", r"\begin{cases}", 0.8, math.nan)]
+    rows = [
+        Ablation("eta * pre", r"\eta x_{j}", 0.1, 0.2, [0.0, 0.2]),
+        Ablation("step(x)", r"\begin{cases}", 0.8, 0.1, []),
+    ]
     axes = figures.ablation(rows, 0.9).axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["step(x)", r"$\eta x_{j}$"]
     assert [patch.get_width() for patch in axes.patches] == [0.8, 0.1]
@@ -142,6 +145,15 @@ def test_a_long_formula_is_broken_before_signs_outside_of_brackets() -> None:
     assert "".join(line for _, line in lines) == long
     assert len(lines) > 2
     assert formula([long]).get_figwidth() <= WIDTH
+
+
+def test_equations_stand_one_under_the_other_at_their_signs() -> None:
+    figure = formula([r"e_{ij} &\leftarrow \lambda \, e_{ij} + x_j \\", r"\Delta w_{ij} &= \eta \, e_{ij}"])
+    left, trace, longer, update = figure.texts
+    assert [text.get_text() for text in (left, longer)] == ["$e_{ij}$", r"$\Delta w_{ij}$"]
+    assert trace.get_position()[0] == update.get_position()[0]
+    assert left.get_position()[0] > longer.get_position()[0]
+    assert left.get_position()[1] == trace.get_position()[1] > update.get_position()[1]
 
 
 def test_what_mathtext_cannot_set_is_refused() -> None:

@@ -11,8 +11,10 @@ SIZE = 14.0
 """points"""
 MARGIN = 5.0
 """points round the picture"""
-INDENT = 26.0
-"""points by which a continued line is set in"""
+GAP = 7.0
+"""points between rows"""
+INDENT = 20.0
+"""points by which a continued line is set in, from where the right sides begin"""
 
 _OPENING = ("{", "(", "[", r"\left")
 _TOKEN = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|[{}()\[\]+-]")
@@ -20,23 +22,44 @@ _TOKEN = re.compile(r"\\left(?![a-z])|\\right(?![a-z])|[{}()\[\]+-]")
 
 @styled
 def formula(equations: list[str]) -> Any:
-    """One equation under the other, the picture as large as they are.
+    """Equations one under the other, aligned at their first `&`, the picture as large as they are.
 
     Raises:
         ValueError: if mathtext does not know the LaTeX (it has no environments such as cases).
     """
-    lines = [(indent, line) for equation in equations for indent, line in broken(equation)]
-    sizes = [_extent(line) for _, line in lines]
-    heights = [max(height + 7.0, 1.75 * SIZE) for _, height, _ in sizes]
-    width = max(indent + width for (indent, _), (width, _, _) in zip(lines, sizes, strict=True)) + 2 * MARGIN
-    height = sum(heights) + 2 * MARGIN
+    sides = [_sides(equation) for equation in equations]
+    column = max(_extent(left)[0] if left else 0.0 for left, _ in sides)
+    pieces: list[tuple[float, int, str]] = []  # (x, row, LaTeX)
+    row = 0
+    for left, right in sides:
+        if left:
+            pieces.append((column - _extent(left)[0], row, left))
+        for indent, line in broken(right, WIDTH * 72 - 2 * MARGIN - column):
+            pieces.append((column + indent, row, line))
+            row += 1
+    return _drawn(pieces, row)
+
+
+def _drawn(pieces: list[tuple[float, int, str]], rows: int) -> Any:
+    """Each piece at its place, every row as high as its highest piece."""
+    sizes = [_extent(piece) for _, _, piece in pieces]
+    above, below = [0.7 * SIZE] * rows, [0.4 * SIZE] * rows
+    for (_, row, _), (_, height, depth) in zip(pieces, sizes, strict=True):
+        above[row] = max(above[row], height - depth)
+        below[row] = max(below[row], depth)
+    width = max(x + wide for (x, _, _), (wide, _, _) in zip(pieces, sizes, strict=True)) + 2 * MARGIN
+    height = sum(above) + sum(below) + GAP * (rows - 1) + 2 * MARGIN
     figure = new_figure(height / 72, width / 72)
-    top = height - MARGIN
-    for (indent, line), (_, tall, depth), space in zip(lines, sizes, heights, strict=True):
-        baseline = top - (space - tall) / 2 - (tall - depth)
-        figure.text((MARGIN + indent) / width, baseline / height, f"${line}$", fontsize=SIZE, va="baseline")
-        top -= space
+    for x, row, piece in pieces:
+        down = MARGIN + sum(above[: row + 1]) + sum(below[:row]) + GAP * row
+        figure.text((MARGIN + x) / width, 1 - down / height, f"${piece}$", fontsize=SIZE, va="baseline")
     return figure
+
+
+def _sides(equation: str) -> tuple[str, str]:
+    """What stands left and right of the first `&` of a line of an align environment, without its line end."""
+    left, mark, right = equation.strip().removesuffix("\\\\").partition("&")
+    return (left.strip(), right.strip()) if mark else ("", left.strip())
 
 
 def fits(latex: str) -> bool:
@@ -49,12 +72,11 @@ def fits(latex: str) -> bool:
         return True
 
 
-def broken(equation: str) -> list[tuple[float, str]]:
-    """(indent, LaTeX) of each line of an equation that must not be wider than a figure."""
-    room = WIDTH * 72 - 2 * MARGIN
+def broken(side: str, room: float = WIDTH * 72 - 2 * MARGIN) -> list[tuple[float, str]]:
+    """(indent, LaTeX) of each line of a side of an equation that has `room` points; a single long term stays whole."""
     lines: list[tuple[float, str]] = []
     indent, line = 0.0, ""
-    for term in terms(equation):
+    for term in terms(side):
         if line and indent + _extent(line + term)[0] > room:
             lines.append((indent, line))
             indent, line = INDENT, ""

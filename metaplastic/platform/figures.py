@@ -12,7 +12,6 @@ from typing import Any
 from metaplastic.platform.figure_style import (
     CEILING,
     CHAMPION,
-    INK,
     LINE,
     OFF,
     OTHERS,
@@ -52,8 +51,7 @@ def comparison(data: Comparison) -> Any:
     for row, index in enumerate(order):
         entry, colour = data.entries[index], colours[index]
         axes.barh(row, entry.mean, height=0.62, color=colour, alpha=0.3, linewidth=0)
-        scatter = [row + 0.4 * ((n * GOLDEN) % 1 - 0.5) for n in range(len(entry.scores))]
-        axes.scatter(entry.scores, scatter, s=9, color=colour, alpha=0.65, linewidths=0)
+        _dots(axes, row, entry.scores, colour)
         if math.isfinite(entry.mean):
             axes.plot([entry.mean] * 2, [row - 0.31, row + 0.31], color=ink(colour), linewidth=2)
         axes.annotate(
@@ -76,6 +74,12 @@ def comparison(data: Comparison) -> Any:
     _reference_lines(axes, data)
     axes.set_xlabel(f"{literal(data.score_name)} in the test trials")
     return figure
+
+
+def _dots(axes: Any, row: int, scores: list[float], colour: str) -> None:
+    """One dot a lifetime, scattered a little across its bar."""
+    scatter = [row + 0.4 * ((n * GOLDEN) % 1 - 0.5) for n in range(len(scores))]
+    axes.scatter(scores, scatter, s=9, color=colour, alpha=0.65, linewidths=0)
 
 
 def _reference_lines(axes: Any, data: Comparison) -> None:
@@ -153,8 +157,9 @@ def ablation(rows: list[Ablation], whole: float, score_name: str = "score") -> A
     axes = figure.add_subplot()
     for place, row in enumerate(reversed(rows)):
         axes.barh(place, row.mean, height=0.6, color=CHAMPION, alpha=0.35, linewidth=0)
-        if math.isfinite(row.mean) and math.isfinite(row.sd):
-            axes.errorbar(row.mean, place, xerr=row.sd, color=INK, linewidth=1.2, capsize=0)
+        _dots(axes, place, row.scores, CHAMPION)
+        if math.isfinite(row.mean):
+            axes.plot([row.mean] * 2, [place - 0.3, place + 0.3], color=ink(CHAMPION), linewidth=2)
     drawn = [bool(row.latex) and fits(row.latex) for row in reversed(rows)]
     names = [f"${row.latex}$" if ok else literal(row.without, 36) for row, ok in zip(rows[::-1], drawn, strict=True)]
     axes.set_yticks(range(len(rows)), names)

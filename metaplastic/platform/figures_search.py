@@ -44,14 +44,15 @@ def fitness(histories: list[FitnessHistory]) -> Any:
     """A panel an objective: quantile bands of the population, its median, the generation's best and the best so far."""
     figure = new_figure(0.5 + 2.7 * len(histories))
     panels = figure.subplots(len(histories), 1, sharex=True, squeeze=False)[:, 0]
-    for axes, history in zip(panels, histories, strict=True):
+    for index, (axes, history) in enumerate(zip(panels, histories, strict=True)):
         x = thin(history.generation)
         quantile = {percent: thin(values) for percent, values in history.quantiles.items()}
         marker = "o" if len(x) == 1 else ""
         axes.fill_between(x, quantile[5], quantile[95], color=CHAMPION, alpha=0.13, linewidth=0)
         axes.fill_between(x, quantile[25], quantile[75], color=CHAMPION, alpha=0.25, linewidth=0)
+        who = "best so far" if index == 0 else f"best by {literal(histories[0].name, 12)}"
         lines = [
-            ("best so far", history.best_so_far, START, 1.8),
+            (who, history.best_so_far, START, 1.8),
             ("best", history.best, OFF, 1.0),
             ("median", quantile[50], CHAMPION, 1.8),
         ]

@@ -108,8 +108,9 @@ def evolution(results: Results) -> Section | None:
         parts.append(_picture("pareto", figures_search.pareto(data), alt, caption))
     if results.archive:
         data = results.archive
-        cells, best = math.prod(data.shape), max(finite([cell[-1] for cell in data.cells]), default=math.nan)
-        alt = f"{len(data.cells)} of {cells} cells are filled; the best fitness is {shown(best)}."
+        filled = {tuple(cell[:-1]) for cell in data.cells}
+        best = max(finite([cell[-1] for cell in data.cells]), default=math.nan)
+        alt = f"{len(filled)} of {math.prod(data.shape)} cells are filled; the best fitness is {shown(best)}."
         over = f", the best over {', '.join(data.measures[2:])}" if len(data.measures) > 2 else ""
         caption = f"The best brain of every kind: fitness by {' and '.join(data.measures[:2])}{over}. {alt}"
         parts.append(_picture("archive", figures_search.archive(data), f"Map of fitness. {alt}", caption))
@@ -168,14 +169,14 @@ def _formula(name: str, text: list[str], latex: list[str]) -> list[Html | Pictur
     if text:
         parts.append(element("pre", element("code", "\n".join(text))))
     if latex:
-        parts.append(details("LaTeX", "\n".join(latex)))
+        aligned = [r"\begin{align*}", *latex, r"\end{align*}"] if any("&" in line for line in latex) else latex
+        parts.append(details("LaTeX", "\n".join(aligned)))
     return parts
 
 
 def _ablation(results: Results) -> list[Html | Picture]:
-    whole = number(results.champion.get("score"))
-    if math.isnan(whole) and results.comparison and (champion := champion_of(results.comparison)):
-        whole = champion.mean
+    champion = champion_of(results.comparison) if results.comparison else None
+    whole = champion.mean if champion else number(results.champion.get("score"))
     rows = [[row.without, plus_minus(row.mean, row.sd), _change(row.mean, whole)] for row in results.ablation]
     told = "; ".join(f"without {row[0]} {row[1]}" for row in rows)
     return [
@@ -184,7 +185,8 @@ def _ablation(results: Results) -> list[Html | Picture]:
             "ablation",
             figures.ablation(results.ablation, whole, results.comparison.score_name if results.comparison else "score"),
             f"Bars of the score without each term. Whole rule {shown(whole)}; {told}.",
-            "Score of the champion with one term of its rule left out; line: the whole rule; thin lines ± sd.",
+            "Score of the champion with one term of its rule left out: mean (bar), each lifetime a dot; "
+            "line: the whole rule.",
         ),
         table("Each term left out", ["without", "mean ± sd", "change"], rows, numeric=1),
     ]
@@ -226,9 +228,9 @@ def _range(gene: Any) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """A number to four digits, a list by its size and mean, anything else as it is."""
-    if isinstance(value, list) and (inside := finite(numbers(value))):
-        return f"{len(value)} numbers, mean {sum(inside) / len(inside):.4g}"
+    """A number to four digits, many by their count, mean and sd, anything else as it is."""
+    if isinstance(value, dict) and math.isfinite(number(value.get("mean"))):
+        return f"{value.get('count', 'many')} numbers, {plus_minus(number(value['mean']), number(value.get('sd')))}"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

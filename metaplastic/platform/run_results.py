@@ -78,6 +78,8 @@ class Ablation(NamedTuple):
     latex: str
     mean: float
     sd: float
+    scores: list[float]
+    """one a lifetime"""
 
 
 class Pareto(NamedTuple):
@@ -287,7 +289,11 @@ def _entry(data: dict[str, Any]) -> Entry:
 
 def _ablation(data: dict[str, Any]) -> Ablation:
     return Ablation(
-        str(data.get("without") or "?"), str(data.get("latex") or ""), number(data.get("mean")), number(data.get("sd"))
+        str(data.get("without") or "?"),
+        str(data.get("latex") or ""),
+        number(data.get("mean")),
+        number(data.get("sd")),
+        numbers(data.get("scores")),
     )
 
 
@@ -301,7 +307,8 @@ def _pareto(data: dict[str, Any]) -> Pareto | None:
 
 
 def _archive(data: dict[str, Any]) -> Archive | None:
-    measures = [str(name) for name in _list(data.get("measures"))]
+    settings = [item if isinstance(item, dict) else {"metric": item} for item in _list(data.get("measures"))]
+    measures = [str(measure.get("metric") or "?") for measure in settings]
     shape = [int(size) for size in finite(numbers(data.get("shape")))]
     cells = [numbers(cell) for cell in _list(data.get("cells"))]
     inside = [
@@ -311,6 +318,6 @@ def _archive(data: dict[str, Any]) -> Archive | None:
     ]
     if not measures or len(measures) != len(shape) or not inside:
         return None
-    ranges = [numbers(limits) for limits in _list(data.get("ranges"))]
-    whole = len(ranges) == len(shape) and all(len(finite(limits)) == 2 for limits in ranges)
+    ranges = [numbers([measure.get("low"), measure.get("high")]) for measure in settings]
+    whole = all(len(finite(limits)) == 2 for limits in ranges)
     return Archive(measures, shape, ranges if whole else [], inside)
