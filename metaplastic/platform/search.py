@@ -125,9 +125,7 @@ def _run(
     stop_after: int | None,
 ) -> Outcome:
     genome = genome_of(experiment)
-    names = objective_names(experiment)
-    settings: Any = experiment.search
-    searcher = settings.searcher(genome.length, genome.start(), len(names), experiment.seed)
+    searcher = new_searcher(experiment, genome)
     state = None
     if saved:
         searcher.restore(saved.searcher)
@@ -139,10 +137,10 @@ def _run(
             ExperimentEvaluator(experiment), execution.workers, execution.chunk, **_ray(execution)
         ) as executor,
         make_tracker(experiment, directory, tracker_id) as tracker,
-        show_progress(experiment.generations, names[0]) as progress,
+        show_progress(experiment.generations, objective_names(experiment)[0]) as progress,
         StopRequest(progress.say) as stop,
     ):
-        listeners = Listeners(directory, tracker, progress, names)
+        listeners = Listeners(directory, tracker, progress, objective_names(experiment))
         for generation in range(state.generation + 1 if state else 0, experiment.generations):
             state = _generation(experiment, genome, searcher, executor, state, generation, listeners)
             if stop.requested or generation == stop_after:
@@ -247,6 +245,12 @@ def _state_of(saved: Checkpoint) -> State:
     return State(generation=saved.generation, steps=saved.notes["steps"], **tensors)
 
 
+def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
+    """The experiment's searcher at its start; `ConfigError` if it cannot do this search."""
+    settings: Any = experiment.search
+    return settings.searcher(genome.length, genome.start(), len(experiment.fitness), experiment.seed)
+
+
 def objective_names(experiment: Experiment) -> list[str]:
     """One name an objective, as records show it: `score`, `-activity` for one that is minimised."""
     return [aim.metric if aim.goal == "maximise" else f"-{aim.metric}" for aim in experiment.fitness]
@@ -281,8 +285,10 @@ def _ranges(genome: Genome) -> list[dict[str, Any]]:
 def _check(experiment: Experiment) -> None:
     if experiment.search is None:
         raise ConfigError("search: is not given, wanted how to search, e.g. {kind: snes, population: 64}")
-    if genome_of(experiment).length == 0:
+    genome = genome_of(experiment)
+    if genome.length == 0:
         raise ConfigError(
             "the experiment has no genes, so there is nothing to search; put one in, e.g. "
             "rule.eta: {gene: [0.001, 1], log: true}, or use `metaplastic live`"
         )
+    new_searcher(experiment, genome)  # refuses what it cannot do before anything is written

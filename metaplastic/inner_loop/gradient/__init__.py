@@ -1,0 +1,1 @@
+"""Learning by gradient: the oracles and ceilings that local rules are measured against."""
