@@ -28,7 +28,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $@
 
 demo: env
-	$(BIN)/python -m metaplastic demo
+	$(BIN)/python -m metaplastic search examples/evolve_digit_learner.yaml
 
 # ---- checks
 test: lint types wheel-test examples

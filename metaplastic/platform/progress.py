@@ -39,7 +39,7 @@ class Progress(ABC):
 
     def say(self, text: str) -> None:
         """A line of its own."""
-        self.console.print(text, markup=False, highlight=False)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     @abstractmethod
     def _show(self, record: Mapping[str, Any]) -> None: ...
