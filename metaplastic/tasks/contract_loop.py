@@ -17,8 +17,8 @@ from metaplastic.tasks.trials import TrialTask
 
 LIFE = {"each": (7, 5), "readout": (1, 1)}
 """trials of learning and test in the short lives of these checks, by the kind of response"""
-AFTERWARDS = 2
-"""steps after a life's end"""
+AFTERWARDS = 50
+"""steps after a life's end, in which nothing may come"""
 
 
 def starts_well(task: Task) -> Iterator[str]:
@@ -68,8 +68,9 @@ def _is_over(seen: Rollout, first: int | Tensor) -> Iterator[str]:
     after = torch.arange(len(seen.reward))[:, None] >= first
     if (seen.observation.any(-1) & after).any():
         yield "something is shown after a life's end"
-    if ((seen.reward != 0) & after).any() or (seen.info.trial_end & after).any():
-        yield "something is paid or counted after a life's end"
+    for what in (seen.reward, seen.info.trial_end, seen.info.score, seen.info.weight):
+        if (what.bool() & after).any():
+            yield "something is paid or counted after a life's end"
 
 
 def _loop_is_decisions(task: DecisionTask, seen: Rollout) -> Iterator[str]:
