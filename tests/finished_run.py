@@ -121,10 +121,9 @@ def _gene(gene: dict, progress: float, index: int, chance: Random) -> dict:
     low, high = gene["low"], gene["high"]
     place = 0.5 + (0.35 if index % 2 else -0.25) * progress + chance.gauss(0, 0.01)
     width = 0.18 * (1 - 0.8 * progress)
-    if gene["log"]:
-        return {"mean": low * (high / low) ** place, "sd": low * (high / low) ** place * width * 2,
-                "best": low * (high / low) ** (place + width * 0.4)}  # fmt: skip
-    return {"mean": low + place * (high - low), "sd": width * (high - low), "best": low + (place + 0.05) * (high - low)}
+    places = [place + z * width for z in (-1.64, -0.67, 0, 0.67, 1.64)]
+    values = [low * (high / low) ** p if gene["log"] else low + p * (high - low) for p in places]
+    return {"mean": values[2], "sd": (values[3] - values[1]) / 1.34, "median": values[2], "quantiles": values}
 
 
 def _comparison(chance: Random, lifetimes: int, blocks: int) -> dict:

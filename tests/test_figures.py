@@ -13,6 +13,7 @@ from metaplastic.platform import figures, figures_search
 from metaplastic.platform.figure_formula import broken, fits, formula, terms
 from metaplastic.platform.figure_style import WIDTH, apart, images, literal
 from metaplastic.platform.run_results import (
+    QUANTILES,
     Ablation,
     Archive,
     Comparison,
@@ -36,6 +37,9 @@ LIVED = Comparison(
         Entry("lost", "control", math.nan, math.nan, [], [], []),
     ],
 )
+
+
+NO_QUANTILES: dict[int, list[float]] = {percent: [math.nan] for percent in QUANTILES}
 
 
 @pytest.fixture(scope="module")
@@ -90,10 +94,22 @@ def test_the_axis_of_a_gene_is_the_range_that_evolution_may_use(results: Results
 
 
 def test_a_gene_of_unknown_range_and_a_single_generation_are_drawn() -> None:
-    gene = GeneHistory("a.very.long.place.of.a.gene", math.nan, math.nan, True, [4], [0.5], [math.nan], [math.nan])
+    gene = GeneHistory("a.very.long.place.of.a.gene", math.nan, math.nan, True, [4], [0.5], [0.1], NO_QUANTILES, 0.3)
     axes = figures_search.genes([gene]).axes[0]
     assert axes.get_title(loc="left") == "…very.long.place.of.a.\ngene"
-    assert axes.lines[0].get_marker() == "o"
+    assert [line.get_ydata().tolist() for line in axes.lines] == [[0.5], [0.3]]
+    assert [line.get_marker() for line in axes.lines] == ["o", "o"]
+
+
+def test_a_gene_is_drawn_by_its_quantiles_and_by_mean_and_sd_where_there_are_none() -> None:
+    gene = GeneHistory("gain", 0.0, 9.0, False, [0, 1], [2.0, 3.0], [0.5, 1.0], NO_QUANTILES, math.nan)
+    assert figures_search.bands(gene) == ([[1.5, 2.0]], [2.0, 3.0], [[2.5, 4.0]])
+    quantiles = {percent: [percent / 10, percent / 20] for percent in QUANTILES}
+    assert figures_search.bands(gene._replace(quantiles=quantiles)) == (
+        [[0.5, 0.25], [2.5, 1.25]],
+        [5.0, 2.5],
+        [[9.5, 4.75], [7.5, 3.75]],
+    )
 
 
 def test_a_long_search_is_thinned_and_keeps_its_ends() -> None:

@@ -68,7 +68,7 @@ def fitness(histories: list[FitnessHistory]) -> Any:
 
 @styled
 def genes(histories: list[GeneHistory]) -> Any:
-    """Small panels, one a gene: mean ± sd of the population and the best; the axis is what evolution may use."""
+    """Small panels, one a gene: the population's bands and middle, the champion's value; the axis is the range."""
     shown = histories[:PANELS]
     columns = min(3, len(shown))
     rows = math.ceil(len(shown) / columns)
@@ -86,13 +86,13 @@ def genes(histories: list[GeneHistory]) -> Any:
 
 
 def _gene(axes: Any, history: GeneHistory) -> None:
-    x, mean, sd = (np.array(thin(v), dtype=float) for v in (history.generation, history.mean, history.sd))
-    log = history.log and history.low > 0
+    x, log = thin(history.generation), history.log and history.low > 0
+    low, middle, high = bands(history)
     floor = history.low if log else -math.inf  # a log axis has no place for what lies at or below 0
-    marker = "o" if len(x) == 1 else ""
-    axes.fill_between(x, np.fmax(mean - sd, floor), mean + sd, color=CHAMPION, alpha=0.2, linewidth=0)
-    axes.plot(x, mean, color=CHAMPION, linewidth=1.5, marker=marker, markersize=3)
-    axes.plot(x, thin(history.best), color=START, linewidth=1.2, marker=marker, markersize=3)
+    for bottom, top, alpha in zip(low, high, (0.13, 0.25), strict=False):
+        axes.fill_between(x, np.fmax(thin(bottom), floor), thin(top), color=CHAMPION, alpha=alpha, linewidth=0)
+    axes.plot(x, thin(middle), color=CHAMPION, linewidth=1.5, marker="o" if len(x) == 1 else "", markersize=3)
+    axes.plot(x[-1], history.champion, color=START, marker="o", markersize=5, clip_on=False, zorder=3)
     if log:
         axes.set_yscale("log")
     if history.low < history.high:
@@ -101,6 +101,18 @@ def _gene(axes: Any, history: GeneHistory) -> None:
     whole_numbers(axes)
     axes.set_title("\n".join(literal(line) for line in _title(history.name)), fontsize=8)
     axes.tick_params(labelsize=7.5)
+
+
+def bands(history: GeneHistory) -> tuple[list[list[float]], list[float], list[list[float]]]:
+    """Lower borders, middle, upper borders: 5, 25, 50, 75, 95 %; mean ± sd of records that have no quantiles.
+
+    Quantiles mean the same on a linear and on a log axis, mean ± sd does not.
+    """
+    quantile = history.quantiles
+    if finite(quantile[50]):
+        return [quantile[5], quantile[25]], quantile[50], [quantile[95], quantile[75]]
+    pairs = list(zip(history.mean, history.sd, strict=True))
+    return [[mean - sd for mean, sd in pairs]], history.mean, [[mean + sd for mean, sd in pairs]]
 
 
 def _title(name: str, room: int = 22) -> list[str]:

@@ -95,7 +95,8 @@ def evolution(results: Results) -> Section | None:
         alt = "; ".join(_climb(history) for history in told)
         caption = (
             "Fitness over generations: the population's median, 25 to 75 % (dark band) and 5 to 95 % (light band), "
-            f"the best of each generation and the best so far.{_negated(results)}"
+            f"the best of each generation and the best so far"
+            f"{f' by {told[0].name}' if len(told) > 1 else ''}.{_negated(results)}"
         )
         parts.append(_picture("fitness", figures_search.fitness(told), f"Lines of fitness. {alt}.", caption))
     if results.pareto:
@@ -204,9 +205,10 @@ def genes(results: Results) -> Section | None:
     if results.genes:
         drawn = results.genes[: figures_search.PANELS]
         told = "; ".join(f"{g.name} from {shown(_end(g.mean, 0))} to {shown(_end(g.mean, -1))}" for g in drawn)
+        spread = "median, 25 to 75 % and 5 to 95 %" if any(finite(g.quantiles[50]) for g in drawn) else "mean ± sd"
         more = len(results.genes) - len(drawn)
-        best = ", the best individual (orange)" if any(finite(g.best) for g in drawn) else ""
-        caption = f"Population mean ± sd (blue){best}; the axis is the range that evolution may use" + (
+        dot = ", the champion (orange dot)" if finite([g.champion for g in drawn]) else ""
+        caption = f"The population's {spread} (blue){dot}; the axis is the range that evolution may use" + (
             f". {more} more genes are not drawn." if more else "."
         )
         parts.append(_picture("genes", figures_search.genes(results.genes), f"Mean of each gene: {told}.", caption))
@@ -278,7 +280,8 @@ def _flat(value: dict[str, Any], before: str = "") -> list[list[str]]:
         elif name == "command" and isinstance(item, list):
             rows.append([f"{before}{name}", " ".join(map(str, item))])
         else:
-            rows.append([f"{before}{name}", item if isinstance(item, str) else json.dumps(item, ensure_ascii=False)])
+            plain = "none" if item is None or item == [] else json.dumps(item, ensure_ascii=False)
+            rows.append([f"{before}{name}", item if isinstance(item, str) else plain])
     return rows
 
 

@@ -68,7 +68,10 @@ class GeneHistory(NamedTuple):
     generation: list[int]
     mean: list[float]
     sd: list[float]
-    best: list[float]
+    quantiles: dict[int, list[float]]
+    """over all numbers of the gene in the population; NaN in older records"""
+    champion: float
+    """the champion's value, where it is one number"""
 
 
 class Ablation(NamedTuple):
@@ -139,7 +142,7 @@ def read_results(run: Path) -> Results:
         environment=mapping(ENVIRONMENT),
         generations=records,
         fitness=_fitness(records),
-        genes=_genes(records, [_dict(gene) for gene in ranges]),
+        genes=_genes(records, [_dict(gene) for gene in ranges], _dict(champion.get("genes"))),
         gene_count=len(ranges),
         comparison=_comparison(comparison) if comparison else None,
         champion=champion,
@@ -249,17 +252,19 @@ def _running_best(best: list[float]) -> list[float]:
     return so_far
 
 
-def _genes(records: list[dict[str, Any]], ranges: list[dict[str, Any]]) -> list[GeneHistory]:
+def _genes(records: list[dict[str, Any]], ranges: list[dict[str, Any]], champion: dict[str, Any]) -> list[GeneHistory]:
     allowed = {str(gene.get("name")): gene for gene in ranges}
     generation = [int(record["generation"]) for record in records]
     histories = []
     for name in _names(records, "genes"):
         rows = [_dict(_dict(record.get("genes")).get(name)) for record in records]
-        mean, sd, best = ([number(row.get(what)) for row in rows] for what in ("mean", "sd", "best"))
+        mean, sd = ([number(row.get(what)) for row in rows] for what in ("mean", "sd"))
+        quantiles = {percent: [_quantile(row, percent) for row in rows] for percent in QUANTILES}
         gene = allowed.get(name, {})
         low, high, log = number(gene.get("low")), number(gene.get("high")), gene.get("log") is True
-        if finite(mean) or finite(best):
-            histories.append(GeneHistory(name, low, high, log, generation, mean, sd, best))
+        if finite(mean):
+            found = number(champion.get(name))
+            histories.append(GeneHistory(name, low, high, log, generation, mean, sd, quantiles, found))
     return histories
 
 
