@@ -10,6 +10,7 @@ from metaplastic.outer_loop.searchers import SEARCHERS
 
 GENES, POPULATION = 6, 14
 KINDS = tuple(SEARCHERS)
+ZDT1_GENES = 10
 
 
 def settings(kind, **changes):
@@ -40,6 +41,24 @@ def rastrigin(genomes):
 def outwards(genomes):
     """Best at the corner farthest from the middle: drives every searcher out of the cube."""
     return ((genomes - 0.4) ** 2).sum(1, keepdim=True)
+
+
+def zdt1(genomes):
+    """Zitzler, Deb & Thiele 2000, negated; its front is f2 = 1 - sqrt(f1)."""
+    first = genomes[:, 0]
+    g = 1 + 9 * genomes[:, 1:].mean(dim=1)
+    return -torch.stack([first, g * (1 - (first / g).sqrt())], dim=1)
+
+
+def hypervolume(fitness, reference=-1.1):
+    """Area between the reference point and the front of two maximised objectives."""
+    front = fitness[(fitness > reference).all(dim=1)]
+    front = front[front[:, 0].argsort(descending=True)]
+    area, height = 0.0, reference
+    for first, second in front.tolist():
+        area += (first - reference) * max(0.0, second - height)
+        height = max(height, second)
+    return area
 
 
 def live(kind, searcher, landscape, generations):
