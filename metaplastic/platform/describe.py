@@ -141,7 +141,7 @@ def _field_table(cls: type[BaseModel]) -> Table:
 
 
 def _task_facts(cls: type[Task]) -> Group:
-    spec = cls().spec  # pyright: ignore[reportCallIssue]
+    spec = cls.model_construct().spec  # as it is by default, also where a folder of data is still to be named
     channels = ", ".join(f"{name} [{first}, {end})" for name, (first, end) in spec.channels.items())
     lines = [
         f"observation  {spec.observations} channels: {channels}",

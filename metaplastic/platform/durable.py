@@ -35,6 +35,12 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+def sync(path: Path) -> None:
+    """Force what was written to a file to disk."""
+    with path.open("ab") as file:
+        os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Force a folder's entries (new names, renames) to disk."""
     handle = os.open(folder, os.O_RDONLY)

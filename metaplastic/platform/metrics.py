@@ -46,24 +46,37 @@ def generation_record(
         },
         "best_so_far": dict(zip(objectives, best_so_far, strict=True)),
         "metrics": _means(evaluation.metrics, alive),
-        "genes": {name: describe(value[alive].flatten().double()) for name, value in genes.items()},
+        "genes": _of_genes(genes, alive),
     }
 
 
 def describe(values: Float[Tensor, " n"]) -> dict[str, Any]:
     """Mean, standard deviation and quantiles; None where there are no values."""
+    return describe_columns(values[:, None])[0]
+
+
+def describe_columns(values: Float[Tensor, "n m"]) -> list[dict[str, Any]]:
+    """The same for each column, all at once."""
     if not len(values):
-        return {"mean": None, "sd": None, "median": None, "quantiles": [None] * len(QUANTILES)}
+        return [{"mean": None, "sd": None, "median": None, "quantiles": [None] * len(QUANTILES)}] * values.shape[1]
     # torch.quantile has a limit of 2^24 values; sorting has none, and is linear interpolation as well
-    ordered, places = values.sort().values, torch.tensor(QUANTILES, dtype=torch.float64) / 100 * (len(values) - 1)
+    ordered, places = values.sort(0).values, torch.tensor(QUANTILES, dtype=torch.float64) / 100 * (len(values) - 1)
     low, high = ordered[places.floor().long()], ordered[places.ceil().long()]
-    quantiles = (low + (places - places.floor()) * (high - low)).tolist()
-    return {
-        "mean": float(values.mean()),
-        "sd": float(values.std(correction=0)),
-        "median": quantiles[QUANTILES.index(50)],
-        "quantiles": quantiles,
-    }
+    quantiles = (low + (places - places.floor())[:, None] * (high - low)).T.tolist()
+    means, sds = values.mean(0).tolist(), values.std(0, correction=0).tolist()
+    middle = QUANTILES.index(50)
+    return [
+        {"mean": mean, "sd": sd, "median": some[middle], "quantiles": some}
+        for mean, sd, some in zip(means, sds, quantiles, strict=True)
+    ]
+
+
+def _of_genes(genes: Mapping[str, Float[Tensor, "P n"]], alive: Bool[Tensor, " P"]) -> dict[str, Any]:
+    """Each gene described; the single numbers, mostly all there are, at once."""
+    single = [name for name, value in genes.items() if value.shape[1] == 1]
+    columns = torch.cat([genes[name] for name in single], 1)[alive].double() if single else torch.zeros(0, 0)
+    found = dict(zip(single, describe_columns(columns), strict=True))
+    return {name: found.get(name) or describe(value[alive].flatten().double()) for name, value in genes.items()}
 
 
 def _means(metrics: Mapping[str, Tensor], alive: Bool[Tensor, " P"]) -> dict[str, Any]:

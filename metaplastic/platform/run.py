@@ -103,8 +103,13 @@ class RunDirectory:
         durable.write(self.champion, experiment)
 
     def add_metrics(self, record: Mapping[str, Any]) -> None:
-        """Append the record of one generation."""
-        durable.append_line(self.path / METRICS, durable.dumps(record))
+        """Append the record of one generation; `sync_metrics` forces it to disk."""
+        with (self.path / METRICS).open("a", encoding="utf-8") as file:
+            file.write(durable.dumps(record) + "\n")
+
+    def sync_metrics(self) -> None:
+        """Force all records to disk."""
+        durable.sync(self.path / METRICS)
 
     def add_failure(self, failure: Mapping[str, Any]) -> None:
         """Append what is known of an individual that could not be scored."""

@@ -3,8 +3,8 @@
     for each generation: genomes = searcher.ask()  ->  executor.evaluate  ->  settle  ->  searcher.tell
                          metrics.jsonl  ->  tracker, progress  ->  checkpoint
 
-A checkpoint holds all that the next generation depends on, so a search that was stopped at any generation and resumed
-is, bit for bit, the search that was not.
+A checkpoint holds all that the next generation depends on (its randomness is a function of its number), so a search
+that was stopped at any generation and resumed is, bit for bit, the search that was not.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ from metaplastic.platform.metrics import generation_record
 from metaplastic.platform.progress import Progress, show_progress
 from metaplastic.platform.run import EXPERIMENT, RunDirectory
 from metaplastic.platform.tracking import Tracker, make_tracker
+
+CHECKPOINT_SECONDS = 1.0
+"""what a crash may cost: generations that are quicker share a checkpoint, and are lived again"""
 
 
 class ExperimentEvaluator:
@@ -73,6 +76,15 @@ class Listeners:
     tracker: Tracker
     progress: Progress
     names: list[str] = field(default_factory=list)
+    saved: float = field(default_factory=time.monotonic)
+    """when the last checkpoint was written"""
+
+    def checkpoint(self, experiment: Experiment, searcher: Searcher, state: State, now: bool) -> None:
+        """Write a checkpoint, now or if the last one is `CHECKPOINT_SECONDS` old: forcing it to disk takes a while."""
+        if now or time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
+            self.directory.sync_metrics()
+            checkpoints.save(self.directory.checkpoints, _checkpoint(experiment, searcher, state, self.tracker))
+            self.saved = time.monotonic()
 
 
 def search(
@@ -143,7 +155,9 @@ def _run(
         listeners = Listeners(directory, tracker, progress, objective_names(experiment))
         for generation in range(state.generation + 1 if state else 0, experiment.generations):
             state = _generation(experiment, genome, searcher, executor, state, generation, listeners)
-            if stop.requested or generation == stop_after:
+            stopping = stop.requested or generation in (stop_after, experiment.generations - 1)
+            listeners.checkpoint(experiment, searcher, state, now=stopping)
+            if stopping:
                 break
         if state is None or state.generation + 1 < experiment.generations:
             return Outcome(directory.path, experiment.generations, state.generation + 1 if state else 0)
@@ -177,7 +191,6 @@ def _generation(
     searcher.tell(settled.fitness, settings.behaviour(evaluation.metrics, settled.failed))
     state = _next_state(experiment, before, generation, genomes, settled.fitness)
     _tell(experiment, genome, evaluation, state, time.perf_counter() - began, listeners)
-    checkpoints.save(listeners.directory.checkpoints, _checkpoint(experiment, searcher, state, listeners.tracker))
     return state
 
 

@@ -1,0 +1,94 @@
+"""What a generation costs beside the lifetimes: ask, express nothing, tell, metrics, checkpoint; population 64.
+
+The evaluator returns at once, so all that is left is the outer loop: SNES over 20 genes, through the package's own
+`_generation`, with metrics.jsonl and checkpoints written to disk. Targets: under 5 ms a generation in this process,
+under 50 ms through Ray with 2 workers. Exit code 1 if one is missed.
+
+    python benchmarks/outer_loop.py
+"""
+
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+from metaplastic.outer_loop.searchers import SEARCHERS
+from metaplastic.platform.evaluate import genome_of
+from metaplastic.platform.executor import make_executor
+from metaplastic.platform.experiment import Experiment
+from metaplastic.platform.experiment_file import from_dict
+from metaplastic.platform.progress import show_progress
+from metaplastic.platform.run import RunDirectory
+from metaplastic.platform.search import Listeners, _generation, new_searcher, objective_names
+from metaplastic.platform.tracking import NoTracker
+
+POPULATION, GENES, GENERATIONS = 64, 20, 300
+TARGET_MS = {0: 5.0, 2: 50.0}
+
+
+class Instant:
+    """Fitness at once: the first gene."""
+
+    def score(self, genomes: np.ndarray, key: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:  # noqa: ARG002
+        return genomes[:, :1].copy(), {"score": genomes[:, 0].copy()}
+
+
+def experiment(workers: int) -> Experiment:
+    names = [f"a{index}" for index in range(GENES)]
+    rule = {
+        "kind": "formula",
+        "update": f"({' + '.join(names)}) * pre",
+        "parameters": {n: {"gene": [0, 1]} for n in names},
+    }
+    return from_dict(
+        {
+            "name": "overhead",
+            "task": {"kind": "Bandit-v0", "feedback": False},
+            "network": {"kind": "feedforward"},
+            "rule": rule,
+            "search": {"kind": "snes", "population": POPULATION},
+            "generations": GENERATIONS,
+            "execution": {"workers": workers},
+        }
+    )
+
+
+def milliseconds(workers: int) -> float:
+    """The mean generation (some write a checkpoint, most do not), its evaluation included."""
+    described = experiment(workers)
+    genome = genome_of(described)
+    searcher = new_searcher(described, genome)
+    seconds = []
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        make_executor(Instant(), workers, described.execution.chunk) as executor,
+        show_progress(GENERATIONS, "score") as progress,
+    ):
+        directory = RunDirectory.create("overhead", Path(folder) / "run")
+        listeners = Listeners(directory, NoTracker(), progress, objective_names(described))
+        state = None
+        for generation in range(GENERATIONS):
+            began = time.perf_counter()
+            state = _generation(described, genome, searcher, executor, state, generation, listeners)
+            listeners.checkpoint(described, searcher, state, now=False)
+            seconds.append(time.perf_counter() - began)
+    return statistics.mean(seconds[5:]) * 1000
+
+
+def main() -> int:
+    assert "snes" in SEARCHERS
+    missed = 0
+    for workers, target in TARGET_MS.items():
+        took = milliseconds(workers)
+        missed += took > target
+        print(
+            f"{workers} workers: {took:.2f} ms a generation (target {target:g}) {'MISSED' if took > target else 'ok'}"
+        )
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
