@@ -1,4 +1,4 @@
-"""The run-time type checker of the tests: beartype, with an int where a float is asked for (PEP 484's numeric tower)."""
+"""The run-time type checker of the tests: beartype, with an int where a float is asked for (PEP 484)."""
 
 from beartype import BeartypeConf, beartype
 
