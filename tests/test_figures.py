@@ -93,6 +93,12 @@ def test_the_axis_of_a_gene_is_the_range_that_evolution_may_use(results: Results
         assert axes.lines[0].get_ydata().min() > low
 
 
+def test_the_champion_is_a_dot_on_the_axis_of_each_gene_that_is_one_number(results: Results) -> None:
+    panels = figures_search.genes(results.genes).axes
+    dots = [panel.lines[1].get_ydata()[0] for panel in panels[:5]]
+    assert dots == pytest.approx([0.0317, 0.00012, 0.043, 96, math.nan], nan_ok=True)
+
+
 def test_a_gene_of_unknown_range_and_a_single_generation_are_drawn() -> None:
     gene = GeneHistory("a.very.long.place.of.a.gene", math.nan, math.nan, True, [4], [0.5], [0.1], NO_QUANTILES, 0.3)
     axes = figures_search.genes([gene]).axes[0]

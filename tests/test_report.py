@@ -151,6 +151,16 @@ def test_the_lines_of_result_are_worked_by_hand(tmp_path: Path) -> None:
     assert evolution == "Evolution: best fitness from 0.500 to 0.750 in 3 generations; 3 individuals failed."
 
 
+def test_a_term_left_out_is_measured_against_the_champion_on_the_same_lives(run: Path, page: Page) -> None:
+    entries = json.loads((run / "comparison.json").read_text())["entries"]
+    whole = next(entry["mean"] for entry in entries if entry["role"] == "champion")
+    rows = next(table for table in page.tables if table[0][0] == "without")
+    assert rows[1:] == [
+        ["eta * rpe * feedback * pre", "0.103 ± 0.020", f"{0.103 - whole:+.3f}"],
+        ["decay * w", "0.842 ± 0.035", f"{0.842 - whole:+.3f}"],
+    ]
+
+
 def test_what_was_done_is_told_from_the_experiment(run: Path, tmp_path: Path) -> None:
     told = what_was_done(read_results(run))
     assert told.startswith("Evolution (snes, 64 individuals a generation) searched 5 genes of a feedforward network")
