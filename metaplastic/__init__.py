@@ -13,7 +13,21 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-_PUBLIC: dict[str, str] = {}
+_PUBLIC: dict[str, str] = {
+    "Array": "metaplastic.core",
+    "Choice": "metaplastic.core",
+    "ConfigError": "metaplastic.core",
+    "Experiment": "metaplastic.platform.experiment",
+    "Gene": "metaplastic.core",
+    "Numbers": "metaplastic.core",
+    "dump": "metaplastic.platform.experiment_file",
+    "evaluate": "metaplastic.platform.evaluate",
+    "live_experiment": "metaplastic.platform.evaluate",
+    "load": "metaplastic.platform.experiment_file",
+    "make": "metaplastic.tasks.registry",
+    "resume": "metaplastic.platform.search",
+    "search": "metaplastic.platform.search",
+}
 """public name -> the module that defines it, e.g. `"Gene": "metaplastic.core"`; one visible dict, extend it here"""
 
 __all__ = ["__version__", *_PUBLIC]  # pyright: ignore[reportUnsupportedDunderAll]
