@@ -93,6 +93,14 @@ def test_pairs_are_crossed_with_their_probability_and_genes_never_invented():
     assert torch.equal(torch.cat(twins), torch.cat([one, one]))
 
 
+def test_children_do_not_pile_up_on_a_face():
+    """With an unbounded crossover, clipped, one in seventeen of these would be 0."""
+    one, other = (torch.full((4000, 1), place, dtype=torch.float64) for place in (0.1, 0.3))
+    children = torch.cat(crossover(rng.root(1), one, other, 1.0, 2.0))
+    assert float(children.min()) > 0
+    assert float((children < 0.05).double().mean()) > 0.02
+
+
 def test_children_stay_in_the_cube_and_reach_its_faces():
     generator = torch.Generator().manual_seed(5)
     one, other = (torch.rand(5000, 2, generator=generator, dtype=torch.float64) ** 8 for _ in range(2))

@@ -239,6 +239,8 @@ def test_a_single_gene_is_enough_for_the_others(kind):
             "population is 15, wanted an even number, because pgpe samples mirrored pairs; use 16",
         ),
         ("snes", {"population": 3}, r"is 3, wanted a whole number in \[4, 1e\+06\]"),
+        ("snes", {"population": "many"}, r"is 'many', wanted a whole number in \[4, 1e\+06\] "),
+        ("snes", {"sigma": float("nan")}, r"is nan, wanted a number in \(0, 1\]"),
         ("snes", {"sigma": {"gene": [0.1, 0.2]}}, "the settings of a search do not evolve"),
         ("snes", {"sigma": 0.3}, r"sigma is 0.3, wanted a number between narrowest \(1e-06\) and widest \(0.2\)"),
         ("cem", {"population": 8, "elite": 0.1}, "elite is 0.1 of a population of 8, wanted at least 2 genomes"),

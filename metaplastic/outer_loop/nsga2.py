@@ -39,8 +39,8 @@ class Nsga2(SearcherSettings):
     """chance of a pair of parents to be crossed"""
     crossover_eta: Annotated[float, Fixed(0.0, 1000.0)] = 20.0
     """the higher, the nearer children stay to their parents (Deb et al. 2002: 20)"""
-    mutation_probability: Annotated[float, Fixed(0.0, 1.0)] | None = None
-    """chance of a gene to mutate; 1/G if absent (Deb et al. 2002)"""
+    mutations: Annotated[float, Fixed(0.0)] = 1.0
+    """genes of a child that mutate, on average (Deb et al. 2002: 1)"""
     mutation_eta: Annotated[float, Fixed(0.0, 1000.0)] = 20.0
     """the higher, the smaller the mutations (Deb et al. 2002: 20)"""
 
@@ -68,8 +68,7 @@ class Nsga2Searcher(AskTell):
         pairs = (self.population + 1) // 2
         one, other = (self.genomes[self._tournament(rng.fold(key, n), pairs)] for n in range(2))
         children = torch.cat(crossover(rng.fold(key, 2), one, other, s.crossover_probability, s.crossover_eta))
-        probability = 1 / self.genes if s.mutation_probability is None else s.mutation_probability
-        return mutate(rng.fold(key, 3), children[: self.population], probability, s.mutation_eta)
+        return mutate(rng.fold(key, 3), children[: self.population], s.mutations / self.genes, s.mutation_eta)
 
     def learn(self, asked: Float[Tensor, "P G"], fitness: Float[Tensor, "P K"], measures: Tensor | None) -> None:  # noqa: ARG002
         """(3)."""

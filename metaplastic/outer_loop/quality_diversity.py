@@ -66,8 +66,8 @@ class MapElites(SearcherSettings):
     kind: Literal["map_elites"] = "map_elites"
     measures: tuple[Measure, ...]
     """the axes of behaviour, at least one"""
-    niches: Annotated[int, Fixed(2, 1_000_000, integer=True)] | None = None
-    """Voronoi regions in the place of the grid; for three measures and more"""
+    niches: Annotated[int, Fixed(0, 1_000_000, integer=True)] = 0
+    """Voronoi regions in the place of the grid, for three measures and more; 0 keeps the grid"""
     emitter: Literal["iso_line", "cma"] = "iso_line"
     """how children come from the archive"""
     emitters: Annotated[int, Fixed(1, 1000, integer=True)] = 1
@@ -81,7 +81,7 @@ class MapElites(SearcherSettings):
     def _fits(self) -> MapElites:
         if not self.measures:
             raise wrong("measures is empty, wanted at least one: {metric: activity, low: 0, high: 1}")
-        cells = math.prod(m.cells for m in self.measures) if self.niches is None else self.niches
+        cells = self.niches or math.prod(m.cells for m in self.measures)
         if cells > 10_000_000:
             raise wrong(
                 f"the grid has {cells} cells, wanted at most 10 million; use niches: 1024 in the place of a grid"
@@ -190,7 +190,7 @@ def _store(settings: MapElites, genes: int, seed: int) -> Any:
 
     ranges = [(m.low, m.high) for m in settings.measures]
     common = {"solution_dim": genes, "ranges": ranges, "seed": engine_seed(seed, 0)}
-    if settings.niches is None:
+    if not settings.niches:
         return GridArchive(dims=[m.cells for m in settings.measures], **common)
     low, high = torch.tensor(ranges, dtype=torch.float64).unbind(dim=1)
     sobol = torch.quasirandom.SobolEngine(len(ranges)).fast_forward(1)  # number 0 is the corner

@@ -7,12 +7,15 @@ genomes = searcher.ask();  settled = settle(fitness_of(genomes));  searcher.tell
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar
 
 import torch
 from jaxtyping import Bool, Float
+from pydantic import GetCoreSchemaHandler
+from pydantic_core import core_schema
 from torch import Tensor
 
 from metaplastic import rng
@@ -20,17 +23,32 @@ from metaplastic.core import Array, Component, ConfigError, Gene, Searcher, wron
 from metaplastic.fields import Evolves
 
 
-class Fixed(Evolves):
-    """Field annotation: a number that evolution cannot set, since it is evolution's own."""
+class Fixed:
+    """Field annotation: a number in [low, high], or above low; not a gene, since it is evolution's own.
+
+    Its limits are attributes named as in annotated_types (`ge`, `gt`, `le`), for whoever describes a field.
+    """
+
+    def __init__(
+        self, low: float = -math.inf, high: float = math.inf, *, integer: bool = False, above: bool = False
+    ) -> None:
+        self._number = Evolves(low, high, integer=integer, above=above)
+        limits = {"gt" if above else "ge": low, "le": high}
+        self.__dict__.update({name: limit for name, limit in limits.items() if math.isfinite(limit)})
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.validate)
+
+    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
+        return self._number.__get_pydantic_json_schema__(schema, handler)["anyOf"][0]
 
     def validate(self, value: Any) -> Any:
         """A number in range, or an error that says what was wanted."""
         if isinstance(value, dict | Gene | Array):
-            raise wrong(f"is {value!r}, wanted {self.wanted()}; the settings of a search do not evolve")
-        return super().validate(value)
-
-    def __get_pydantic_json_schema__(self, schema: Any, handler: Any) -> dict[str, Any]:
-        return super().__get_pydantic_json_schema__(schema, handler)["anyOf"][0]
+            raise wrong(f"is {value!r}, wanted {self._number.wanted()}; the settings of a search do not evolve")
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise wrong(f"is {value!r}, wanted {self._number.wanted()}")
+        return self._number.validate(value)
 
 
 class SearcherSettings(Component, ABC):
