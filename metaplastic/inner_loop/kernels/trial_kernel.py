@@ -1,15 +1,19 @@
-"""Whole trials as a Numba kernel: one lifetime an iteration, so that its weights stay in the cache of one core.
+"""Whole trials as a Numba kernel: one lifetime after the other, so that its weights stay in the cache of one core.
 
 The same contract as `trial_torch.py`, float32 and CPU only; the text of the kernel is made in `trial_source.py` and
-compiled once for each rule. Results do not depend on how lives are split over calls or threads.
+compiled once for each rule. Results do not depend on how lives are split over calls or threads
+(`numba.set_num_threads`).
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
+import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -21,6 +25,9 @@ from metaplastic.inner_loop.formula.to_numba import load
 from metaplastic.inner_loop.kernels.trial_source import Shape, kernel_source
 from metaplastic.inner_loop.trial_plan import Last, Synapses, Trial, TrialPlan, fixed_current, shown
 from metaplastic.inner_loop.trial_torch import draw_white
+
+SHARES = 4
+"""pieces a thread: lives of different sizes take different times"""
 
 
 def run_trial(
@@ -44,7 +51,9 @@ def run_trial(
     potential, noise, current = (torch.zeros(lives, size) for _ in range(3))
     pre, following = torch.zeros(lives, presynaptic), torch.zeros(lives, presynaptic)
     out = torch.zeros(lives, len(x), kept)
-    _lives(_shape(plan))(
+    _shared_out(
+        kernel(_shape(plan), "lives"),
+        lives,
         *_arrays(before.flatten(0, 1), w.flatten(0, 1), potential, pre, following, noise, current, brains.units),
         brains.plastic_inputs,
         *_drawn(plan, x, trial, perturbed),
@@ -76,7 +85,9 @@ def finish(
     brains, last = plan.brains, trial.last
     following = torch.nn.functional.pad(last.post, (brains.plastic_inputs, 0))
     state = (w, last.potential, last.pre, following, last.noise, torch.zeros_like(last.potential))
-    _finish(_shape(plan))(
+    _shared_out(
+        kernel(_shape(plan), "finish"),
+        reward.numel(),
         *_arrays(*(part.flatten(0, 1) for part in state), brains.units),
         brains.plastic_inputs,
         w.shape[1],
@@ -87,15 +98,10 @@ def finish(
 
 
 @lru_cache(maxsize=1024)
-def _lives(shape: Shape) -> Callable[..., Any]:
+def kernel(shape: Shape, name: str) -> Callable[..., Any]:
+    """The compiled function `lives` or `finish` of a rule; kept on disk too."""
     _check_long_formulas()
-    return load(kernel_source(shape), "lives")
-
-
-@lru_cache(maxsize=1024)
-def _finish(shape: Shape) -> Callable[..., Any]:
-    _check_long_formulas()
-    return load(kernel_source(shape), "finish")
+    return load(kernel_source(shape), name)
 
 
 @lru_cache(maxsize=1)
@@ -104,6 +110,21 @@ def _check_long_formulas() -> None:
     import llvmlite.binding
 
     llvmlite.binding.set_option("metaplastic", "--runtime-memory-check-threshold=128")
+
+
+def _shared_out(function: Callable[..., Any], lives: int, *given: Any) -> None:
+    """A kernel for all lives, shared out over threads."""
+    threads = numba.get_num_threads()
+    ends = np.linspace(0, lives, min(lives, threads * SHARES if threads > 1 else 1) + 1).astype(int).tolist()
+    if threads == 1:
+        function(0, lives, *given)
+    else:
+        list(_pool(threads).map(lambda piece: function(*piece, *given), itertools.pairwise(ends)))
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, "metaplastic-kernel")
 
 
 def _shape(plan: TrialPlan) -> Shape:

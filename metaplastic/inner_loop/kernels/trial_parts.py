@@ -2,10 +2,11 @@
 
 A weight's row lies over presynaptic neurons, so that a neuron's input is one contiguous sum. `n` neurons and `m`
 presynaptic ones are active; arrays may be larger. The functions carry no annotations, so that run-time type checkers
-leave them to Numba.
+leave them to Numba, and say so.
 """
 
 import math
+from typing import no_type_check
 
 import numpy as np
 from numba import njit
@@ -22,6 +23,7 @@ fast = njit(error_model="numpy", fastmath=FAST)
 
 
 @fast
+@no_type_check
 def multiply(w, z, current, n, m):
     """current_i = sum_j w_ij z_j, four rows at a time so that z is loaded once for them."""
     blocks = n // 4
@@ -43,6 +45,7 @@ def multiply(w, z, current, n, m):
 
 
 @fast
+@no_type_check
 def clamp(x, clamp_at, clamp_to):
     """Hold the tonic neurons at their level."""
     for k in range(clamp_at.shape[0]):
@@ -50,6 +53,7 @@ def clamp(x, clamp_at, clamp_to):
 
 
 @fast
+@no_type_check
 def draw_start(x, key, start, n):
     """x ~ U(-start, start), from the words of step 0."""
     first = rng_numba.fold(key, 0)
@@ -58,6 +62,7 @@ def draw_start(x, key, start, n):
 
 
 @fast
+@no_type_check
 def inject(xi, key, step, rate, size, white, normals, n):
     """xi of a step: a perturbation of size U(-1, 1) `size` with chance `rate`, and white noise."""
     if rate > ZERO:
@@ -75,6 +80,7 @@ def inject(xi, key, step, rate, size, white, normals, n):
 
 
 @fast
+@no_type_check
 def add_products(e, posts, pres, count, decay, fades, n, m):
     """e <- decay^count e + sum_q decay^(count-1-q) posts[q] pres[q]^T for up to BLOCK steps at once.
 
@@ -105,6 +111,7 @@ def add_products(e, posts, pres, count, decay, fades, n, m):
 
 
 @fast
+@no_type_check
 def normalise_row(w, n, m):
     """Divide each neuron's weights by their Euclidean length."""
     for i in range(n):
@@ -117,6 +124,7 @@ def normalise_row(w, n, m):
 
 
 @fast
+@no_type_check
 def normalise_max(w, n, m):
     """Divide by the largest |w|."""
     largest = ZERO

@@ -103,12 +103,12 @@ def _head() -> str:
     lines = [
         helpers_source(),
         f"# made with parts {mark}",
-        "from numba import njit, prange",
+        "from numba import njit",
         "from metaplastic.inner_loop.kernels.trial_parts import (",
         "    BLOCK, add_products, clamp, draw_start, inject, multiply, normalise_max, normalise_row",
         ")",
         "fast = njit(error_model='numpy', fastmath=FAST)",
-        "together = njit(error_model='numpy', fastmath=FAST, parallel=True, nogil=True, cache=True)",
+        "kept = njit(error_model='numpy', fastmath=FAST, nogil=True, cache=True)",
         "tanh, sigmoid = tanh_of, sigmoid_of",
     ]
     return "\n".join(lines)
@@ -313,38 +313,40 @@ def _flush(shape: Shape) -> list[str]:
 
 
 def _lives(shape: Shape) -> str:
-    """A trial of all lives."""
+    """A trial of the lives first .. last - 1."""
     arrays = ", ".join(shape.arrays)
     drawn = (
         "keys[l], start[p], rate[p], size[p], white[p], normals[min(l, normals.shape[0] - 1)], leak[p], gain[p], "
         "fixed[l], shown[min(l, shown.shape[0] - 1)], clamp_at, clamp_to"
     )
     state = ", ".join(f"{name}[b]" for name in STATE.split(", "))
-    arguments = f"before, {STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, writes, out"
+    arguments = (
+        f"first, last, before, {STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, writes, out"
+    )
     body = [
         "lifetimes = keys.shape[0]",
-        "for b in prange(w.shape[0]):",
+        "for b in range(first, last):",
         "    p, l = b // lifetimes, b % lifetimes",
         f"    life(before[b], {state}, units[p], inputs, {drawn}, steps, plastic, writes, out[b]{_slices(shape)})",
     ]
-    return f"@together\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + _indented(body, 1)
+    return f"@kept\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + _indented(body, 1)
 
 
 def _finish(shape: Shape) -> str:
-    """The rule's last step in all lives, now that the trial is judged."""
+    """The rule's last step in the lives first .. last - 1, now that the trial is judged."""
     arrays = "".join(f", {name}" for name in shape.arrays)
     made = [f"    {name} = np.zeros({extent}, np.float32)" for name, extent in shape.scratch.items()]
     state = ", ".join(f"{name}[b]" for name in STATE.split(", "))
     scratch = "".join(f", {name}" for name in shape.scratch)
     body = [
-        "for b in prange(w.shape[0]):",
+        "for b in range(first, last):",
         "    p, l = b // lifetimes, b % lifetimes",
         "    n, m = units[p], units[p] + inputs",
         *made,
         f"    last_step({state}, n, m, settled, reward[b], prediction[b], 0{_slices(shape)}{scratch})",
     ]
-    arguments = f"{STATE}, units, inputs, lifetimes, settled, reward, prediction{arrays}"
-    return f"@together\ndef finish({arguments}):\n" + _indented(body, 1)
+    arguments = f"first, last, {STATE}, units, inputs, lifetimes, settled, reward, prediction{arrays}"
+    return f"@kept\ndef finish({arguments}):\n" + _indented(body, 1)
 
 
 def _slices(shape: Shape) -> str:
