@@ -7,6 +7,7 @@ lifetimes, of the search's own pool; the best of them is the champion.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from metaplastic.inner_loop.formula.terms import terms
 from metaplastic.inner_loop.formula.to_text import formula_text
 from metaplastic.inner_loop.rules.formula_rule import FormulaRule
 from metaplastic.inner_loop.rules.local import LocalRule
+from metaplastic.outer_loop.genome import dotted, replace
 from metaplastic.platform.comparison import trial
 from metaplastic.platform.evaluate import evaluate, generation_key
 from metaplastic.platform.experiment import Experiment
@@ -67,18 +69,25 @@ def plain_numbers(rule: LocalRule) -> dict[str, float]:
     return {name: float(value) for name, value in rule.parameter_values().items() if isinstance(value, int | float)}
 
 
-def ablations(champion: Experiment, lifetimes: int) -> list[dict[str, Any]]:
-    """The champion without each term of its rule on the comparison's held-out lifetimes; nothing is searched again."""
+def ablations(champion: Experiment, genes: Iterable[str], lifetimes: int) -> list[dict[str, Any]]:
+    """The champion without each term of its rule, and with each gene of rule and objective at 0.
+
+    They live the comparison's held-out lifetimes; nothing is searched again.
+    """
     rule = champion.rule
     if not isinstance(rule, LocalRule):
         return []
     names = [name for name, _ in terms(rule.program())]
-    results = []
+    rest = {}
     for index, name in enumerate(names if len(names) > 1 else ()):
-        rest = champion.model_copy(update={"rule": _switched(rule, index)})
-        entry = trial(f"without {name}", "control", rest, lifetimes)
-        results.append({"without": name, **entry.as_json()})
-    return results
+        rest[name] = champion.model_copy(update={"rule": _switched(rule, index)})
+    for name in genes:
+        if name.startswith(("rule.", "objective.")):
+            zeroed = replace(champion, lambda path, node, name=name: 0.0 if dotted(path) == name else node)
+            if zeroed is champion:  # inside a choice, whose options are gone
+                continue
+            rest[f"{name.removeprefix('rule.').removeprefix('parameters.')} = 0"] = zeroed
+    return [{"without": name, **trial(name, "control", one, lifetimes).as_json()} for name, one in rest.items()]
 
 
 def champion_json(experiment: Experiment, champion: Experiment, genes: dict[str, Any], score: float) -> dict[str, Any]:
@@ -90,7 +99,7 @@ def champion_json(experiment: Experiment, champion: Experiment, genes: dict[str,
         "genes": genes,
         "score": score,
         "score_is": f"mean {experiment.fitness[0].metric}, {experiment.lifetimes * PATIENCE} lives on the search pool",
-        "ablation": ablations(champion, experiment.comparison.lifetimes),
+        "ablation": ablations(champion, genes, experiment.comparison.lifetimes),
     }
 
 
