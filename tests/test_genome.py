@@ -86,7 +86,7 @@ def test_individuals_of_different_structure_are_grouped_in_index_order():
     sizes = torch.tensor([0.05, 0.95, 0.06, 0.95, 0.5], dtype=torch.float64)
     u = torch.stack([torch.tensor([0.1, 0.2, 0.3, 0.9, 0.1], dtype=torch.float64), sizes], dim=1)
     groups = genome(tree).express(u)
-    assert [g.index.tolist() for g in groups] == [[0, 2], [1], [3], [4]]
+    assert [g.members.tolist() for g in groups] == [[0, 2], [1], [3], [4]]
     assert [padded_size(int(g.tree.net.units.data[0])) for g in groups if isinstance(g.tree.net.units, Values)] == [
         8,
         48,
@@ -98,7 +98,9 @@ def test_individuals_of_different_structure_are_grouped_in_index_order():
 def test_the_group_of_an_individual_depends_on_itself_alone():
     tree = Tree(net=Net(units=Gene(4, 40)))
     u = torch.linspace(0, 1, 7, dtype=torch.float64)[:, None]
-    together = {int(i): g.tree.net.units.data[k].item() for g in genome(tree).express(u) for k, i in enumerate(g.index)}
+    together = {
+        int(i): g.tree.net.units.data[k].item() for g in genome(tree).express(u) for k, i in enumerate(g.members)
+    }
     alone = {i: genome(tree).express(u[i : i + 1])[0].tree.net.units.data[0].item() for i in range(7)}
     assert together == alone
 

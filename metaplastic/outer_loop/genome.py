@@ -54,8 +54,10 @@ class Locus(NamedTuple):
 class Group(NamedTuple):
     """Individuals of one structure, and their experiment with `Values` where genes were."""
 
-    index: Int[Tensor, " p"]
+    members: Int[Tensor, " p"]
+    """which individuals"""
     tree: Any
+    """their experiment"""
 
 
 def dotted(path: Path) -> str:
@@ -94,7 +96,7 @@ def replace(node: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> A
     if isinstance(node, Choice):
         return Choice(*below.values())
     if isinstance(node, BaseModel):
-        return node.model_copy(update=below)
+        return node.model_copy(update={str(name): value for name, value in below.items()})
     return below if isinstance(node, dict) else type(node)(below.values())
 
 

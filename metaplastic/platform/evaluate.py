@@ -35,8 +35,8 @@ def evaluate(experiment: Experiment, genomes: Float[Tensor, "P G"], key: Int[Ten
     """Fitness [P, K] and metrics of genomes in the unit cube, one row an individual, in their order."""
     parts: list[tuple[Tensor, Evaluation]] = []
     for group in genome_of(experiment).express(genomes):
-        record = live_experiment(group.tree, len(group.index), key)
-        parts.append((group.index, _judge(experiment, record)))
+        record = live_experiment(group.tree, len(group.members), key)
+        parts.append((group.members, _judge(experiment, record)))
     return _gather(parts, len(genomes))
 
 

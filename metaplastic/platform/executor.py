@@ -100,9 +100,13 @@ class Executor(ABC):
         return
 
     def __enter__(self):
+        # once for the whole search: to and fro for every chunk costs more than a small chunk does
+        self._threads = torch.get_num_threads()
+        torch.set_num_threads(1)
         return self
 
     def __exit__(self, *error: object) -> None:
+        torch.set_num_threads(self._threads)
         self.close()
 
     def _check(self, failed: list[Failure], population: int) -> None:
@@ -175,6 +179,9 @@ def score_piece(
 def one_torch_thread() -> Iterator[None]:
     """Torch computes in one thread inside: the order of a sum, and so its last bit, may depend on their number."""
     before = torch.get_num_threads()
+    if before == 1:
+        yield
+        return
     torch.set_num_threads(1)
     try:
         yield
