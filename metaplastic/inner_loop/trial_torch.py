@@ -200,7 +200,7 @@ def draw_noise(plan: TrialPlan, trial: int, steps: int) -> Noise:
 
 def draw_white(plan: TrialPlan, keys: Int[Tensor, "T L"]) -> Float[Tensor, "T L N"] | None:
     """Normal numbers of each step, if any individual has white noise."""
-    if not bool((plan.brains.white > 0).any()):
+    if not plan.brains.is_noisy:
         return None
     return rng.normals(rng.fold(keys, 0), plan.brains.size).to(plan.brains.leak)
 

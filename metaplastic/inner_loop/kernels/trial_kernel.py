@@ -20,7 +20,6 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.to_numba import load
 from metaplastic.inner_loop.kernels.trial_source import Shape, kernel_source
 from metaplastic.inner_loop.trial_plan import Last, Synapses, Trial, TrialPlan, fixed_current, shown
@@ -45,12 +44,12 @@ def run_trial(
     kept = size if whole else brains.outputs
     writes = plastic and plan.form.program.writes == "step"
     before = synapses.w.contiguous()
-    w = torch.empty_like(before) if writes else before
+    w = _zeros(*before.shape) if writes else before
     traces = {name: trace.contiguous().clone() for name, trace in synapses.traces.items()}
-    traces = traces or to_torch.start(plan.form.program, w)
-    potential, noise, current = (torch.zeros(lives, size) for _ in range(3))
-    pre, following = torch.zeros(lives, presynaptic), torch.zeros(lives, presynaptic)
-    out = torch.zeros(lives, len(x), kept)
+    traces = traces or _start(plan, w)
+    potential, noise, current = (_zeros(lives, size) for _ in range(3))
+    pre, following = _zeros(lives, presynaptic), _zeros(lives, presynaptic)
+    out = _zeros(lives, len(x), kept)
     _shared_out(
         kernel(_shape(plan), "lives"),
         lives,
@@ -129,6 +128,18 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 def _shape(plan: TrialPlan) -> Shape:
     return Shape(plan.form, plan.brains.sparse)
+
+
+def _zeros(*shape: int) -> Tensor:
+    """Memory that is first touched by the thread that computes the life (`torch.zeros` would write it here and now)."""
+    return torch.from_numpy(np.zeros(shape, np.float32))
+
+
+def _start(plan: TrialPlan, w: Float[Tensor, "P L N M"]) -> dict[str, Tensor]:
+    """The traces before the first step."""
+    individuals, lifetimes, post, pre = w.shape
+    extent = {"scalar": (1, 1), "pre": (1, pre), "post": (post, 1), "synapse": (post, pre)}
+    return {trace.name: _zeros(individuals, lifetimes, *extent[trace.place]) for trace in plan.form.program.traces}
 
 
 def _arrays(*tensors: Tensor) -> list[np.ndarray]:

@@ -61,6 +61,8 @@ class RateBrains(NamedTuple):
     perturbation: Float[Tensor, " P"]
     white: Float[Tensor, "P N"]
     """deviation of the white part of xi"""
+    is_noisy: bool
+    """there is a white part"""
 
     @property
     def size(self) -> int:
@@ -162,6 +164,7 @@ class RateRNN(Network):
             perturbation_rate=number(self.perturbation_rate),
             perturbation=number(self.perturbation),
             white=(number(self.noise)[:, None] * ((2 - leak) / leak).sqrt()).contiguous(),
+            is_noisy=bool((number(self.noise) > 0).any()),
         )
         brains = self._wired(brains, key, inputs, number)
         return brains._replace(readout=self._readout(brains, spec, key, number(self.readout_gain)))
