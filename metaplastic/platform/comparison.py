@@ -34,6 +34,8 @@ class Entry(NamedTuple):
     """of each lifetime, on its test trials"""
     curve: Float[Tensor, "L blocks"]
     """while it learned"""
+    failed: int = 0
+    """lifetimes whose numbers stopped being finite; they answered nothing, so they count with score 0"""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for comparison.json."""
@@ -42,6 +44,7 @@ class Entry(NamedTuple):
             "role": self.role,
             "mean": self.scores.mean().item(),
             "sd": self.scores.std().item(),
+            "failed": self.failed,
             "scores": self.scores.tolist(),
             "curve": self.curve.mean(0).tolist(),
             "curve_sd": self.curve.std(0).tolist(),
@@ -65,7 +68,9 @@ def trial(name: str, role: Role, experiment: Experiment, lifetimes: int) -> Entr
     """One experiment without genes on held-out lifetimes."""
     held_out = experiment.model_copy(update={"task": experiment.task.held_out()})
     record = live_experiment(held_out, 1, generation_key(experiment.seed, KEY), lifetimes)
-    return Entry(name, role, record.score[0].double(), record.curve[0].double())
+    failed = ~record.score[0].isfinite()
+    scores, curve = (part[0].double().nan_to_num(0.0) for part in (record.score, record.curve))
+    return Entry(name, role, scores.where(~failed, 0.0), curve, int(failed.sum()))
 
 
 def with_control(experiment: Experiment, control: Control) -> Experiment:
