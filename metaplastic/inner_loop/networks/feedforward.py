@@ -26,10 +26,11 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Connection, Layout, Network, Number, TaskSpec, Values, padded_size
+from metaplastic.core import Connection, Layout, Network, Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
+from metaplastic.inner_loop.networks.sizes import active, largest, padded
 
 
 class Birth(NamedTuple):
@@ -100,7 +101,7 @@ class Feedforward(Network):
 
     def layout(self, spec: TaskSpec) -> Layout:
         """One group a layer: `hidden1` …, `output`; as large as the gene of `units` allows."""
-        return self._sized(spec, self._largest())
+        return self._sized(spec, largest(self.units))
 
     def birth(
         self,
@@ -111,11 +112,10 @@ class Feedforward(Network):
         device: str | torch.device = "cpu",
     ) -> Brains:
         """P individuals × L lifetimes; `key` is K(INIT) of each lifetime."""
-        units = self._units(individuals).to(device)
+        units = active(self.units, individuals).to(device)
         layout = self.layout(spec)
-        largest = int(units.max())
-        padded = min(padded_size(largest), self._largest()) if isinstance(self.units, Values) else largest
-        sizes = tuple((c.post_count, c.pre_count) for c in self._sized(spec, padded).connections)
+        size = padded(self.units, int(units.max()))
+        sizes = tuple((c.post_count, c.pre_count) for c in self._sized(spec, size).connections)
         bare = Brains(layout, sizes, units, (), self.bias, ())
         like = torch.zeros((), dtype=dtype, device=device)
         groups = range(len(sizes))
@@ -123,17 +123,6 @@ class Feedforward(Network):
         carriers = () if self.feedback == "symmetric" else groups[1:]
         feedback = tuple(self._feedback_birth(bare, index, key, like) for index in carriers)
         return bare._replace(weights=weights, feedback=feedback)
-
-    def _largest(self) -> int:
-        high = getattr(self.units, "high", math.inf)  # of a gene, or of what it was expressed to
-        if math.isfinite(high):
-            return int(high)
-        return int(self.units.data.max()) if isinstance(self.units, Values) else int(self.units)  # pyright: ignore[reportArgumentType]
-
-    def _units(self, individuals: int) -> Int[Tensor, " P"]:
-        if isinstance(self.units, Values):
-            return self.units.data.round().long().expand(individuals)
-        return torch.full((individuals,), int(self.units))  # pyright: ignore[reportArgumentType]
 
     def _sized(self, spec: TaskSpec, units: int) -> Layout:
         counts = [spec.observations, *[units] * self.layers, spec.actions]

@@ -16,7 +16,6 @@ a = 1 - exp(-dt / tau), which is exact while the input is constant and does not 
 
 from __future__ import annotations
 
-import math
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
@@ -25,10 +24,11 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Connection, Layout, Network, Number, TaskSpec, Values, padded_size
+from metaplastic.core import Connection, Layout, Network, Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
+from metaplastic.inner_loop.networks.sizes import active, largest, padded
 
 RECURRENT, INPUT, SYNAPSES, READOUT = range(4)
 """children of a lifetime's birth key: recurrent weights, input weights, which synapses exist, read-out weights"""
@@ -125,7 +125,7 @@ class RateRNN(Network):
 
     def layout(self, spec: TaskSpec) -> Layout:
         """`input`, if it is plastic, and `recurrent`; as large as the gene of `units` allows."""
-        units = self._largest()
+        units = largest(self.units)
         recurrent = Connection("recurrent", units, units)
         inputs = Connection("input", units, spec.observations + self.bias)
         return Layout((inputs, recurrent) if self.plastic_input else (recurrent,))
@@ -142,9 +142,9 @@ class RateRNN(Network):
 
         Raises ValueError if the smallest network lacks a clamped neuron or an output neuron.
         """
-        units = self._units(individuals).to(device)
+        units = active(self.units, individuals).to(device)
         self._check_smallest(int(units.min()), spec)
-        size = self._padded(int(units.max()))
+        size = padded(self.units, int(units.max()))
         layout, like = self.layout(spec), torch.zeros((), dtype=dtype, device=device)
         leak = self._leak(layout, spec.dt, like)[:, :size].expand(individuals, size)
         inputs = self._input_draw(spec, key)[:, :size].to(like)
@@ -169,20 +169,6 @@ class RateRNN(Network):
         brains = self._wired(brains, key, inputs, number)
         return brains._replace(readout=self._readout(brains, spec, key, number(self.readout_gain)))
 
-    def _largest(self) -> int:
-        high = getattr(self.units, "high", math.inf)  # of a gene, or of what it was expressed to
-        if math.isfinite(high):
-            return int(high)
-        return int(self.units.data.max()) if isinstance(self.units, Values) else int(self.units)  # pyright: ignore[reportArgumentType]
-
-    def _units(self, individuals: int) -> Int[Tensor, " P"]:
-        if isinstance(self.units, Values):
-            return self.units.data.round().long().expand(individuals)
-        return torch.full((individuals,), int(self.units))  # pyright: ignore[reportArgumentType]
-
-    def _padded(self, largest: int) -> int:
-        return min(padded_size(largest), self._largest()) if isinstance(self.units, Values) else largest
-
     def _check_smallest(self, units: int, spec: TaskSpec) -> None:
         outputs = spec.actions if self.output == "units" else 0
         needed = max([outputs, *(index + 1 for index in self.clamped)])
@@ -191,7 +177,7 @@ class RateRNN(Network):
 
     def _leak(self, layout: Layout, dt: float, like: Tensor) -> Float[Tensor, "P N"]:
         ratio = dt / layout.expand(self.tau, len(layout.connections) - 1, like)[:, :, 0]
-        ratio = ratio.expand(-1, self._largest())
+        ratio = ratio.expand(-1, largest(self.units))
         return ratio if self.integration == "euler" else -torch.expm1(-ratio)
 
     def _wired(self, brains: RateBrains, key: Tensor, inputs: Tensor, number) -> RateBrains:
@@ -218,15 +204,17 @@ class RateRNN(Network):
 
     def _draw(self, numbers, key: Tensor, size: int) -> Float[Tensor, "L N N"]:
         """One number for each recurrent synapse of the largest network, cut to this batch."""
-        return numbers(key, self._largest(), self._largest())[:, :size, :size]
+        return numbers(key, largest(self.units), largest(self.units))[:, :size, :size]
 
     def _input_draw(self, spec: TaskSpec, key: Tensor) -> Float[Tensor, "L N I"]:
-        return 2 * rng.uniforms(rng.fold(key, INPUT), self._largest(), spec.observations + self.bias) - 1
+        return 2 * rng.uniforms(rng.fold(key, INPUT), largest(self.units), spec.observations + self.bias) - 1
 
     def _readout(self, brains: RateBrains, spec: TaskSpec, key: Tensor, gain: Tensor) -> Tensor | None:
         if self.output == "units":
             return None
-        draw = rng.normals(rng.fold(key, READOUT), spec.actions, self._largest())[..., : brains.size].to(brains.leak)
+        draw = rng.normals(rng.fold(key, READOUT), spec.actions, largest(self.units))[..., : brains.size].to(
+            brains.leak
+        )
         return (gain / brains.units.to(gain).sqrt())[:, None, None, None] * draw * brains.active()[:, None, None]
 
 
