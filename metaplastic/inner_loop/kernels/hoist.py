@@ -143,3 +143,32 @@ def _temporary(expr: sympy.Expr, place: Place, places: dict[str, Place], levels:
 
 def _place(expr: sympy.Expr, places: Mapping[str, Place]) -> Place:
     return join(places[str(symbol)] for symbol in expr.free_symbols)
+
+
+def along_row(expr: sympy.Expr, moving: set[sympy.Symbol], constants: list[sympy.Expr], prefix: str) -> sympy.Expr:
+    """`expr` with a symbol for each part that stays; terms of one moving factor are joined, nothing is multiplied out
+    (a difference of nearly equal numbers would lose its digits)."""
+
+    def kept(part: sympy.Expr) -> sympy.Expr:
+        if part.is_number and not part.args:
+            return part
+        if part not in constants:
+            constants.append(part)
+        return sympy.Symbol(f"{prefix}_{constants.index(part)}")
+
+    if not expr.free_symbols & moving:
+        return kept(expr)
+    if not expr.args:
+        return expr
+    if expr.is_Add:
+        factors: dict[sympy.Expr, list[sympy.Expr]] = {}
+        for term in operands(expr):
+            stays, moves = term.as_independent(*moving, as_Add=False)
+            factors.setdefault(moves, []).append(stays)
+        parts = [(kept(sympy.Add(*stays)), moves) for moves, stays in factors.items()]
+        return sympy.Add(*(stays * along_row(moves, moving, constants, prefix) for stays, moves in parts))
+    if expr.is_Mul:
+        stays, moves = expr.as_independent(*moving, as_Add=False)
+        if stays != 1:
+            return kept(stays) * along_row(moves, moving, constants, prefix)
+    return expr.func(*(along_row(part, moving, constants, prefix) for part in operands(expr)))

@@ -19,9 +19,9 @@ import sympy
 
 from metaplastic import rng_numba
 from metaplastic.inner_loop.formula.factorise import Factors, factorise
-from metaplastic.inner_loop.formula.grammar import operands
 from metaplastic.inner_loop.formula.program import SIGNALS, Place
 from metaplastic.inner_loop.formula.to_numba import helpers_source, numba_expression
+from metaplastic.inner_loop.kernels.hoist import along_row
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.trial_plan import TrialForm
 
@@ -221,38 +221,9 @@ def hoisted(expr: sympy.Expr, shape: Shape, upto: int, prefix: str) -> tuple[lis
     places: dict[str, Place] = {**SIGNALS, **shape.traces, **dict(shape.form.places)}
     moving = {sympy.Symbol(name) for name, place in places.items() if place in ("pre", "synapse")}
     constants: list[sympy.Expr] = []
-    inner = _along_row(expr, moving, constants, prefix)
+    inner = along_row(expr, moving, constants, prefix)
     lines = [f"{prefix}_{k} = {numba_expression(value, names)}" for k, value in enumerate(constants)]
     return lines, numba_expression(inner, {**names, **{f"{prefix}_{k}": f"{prefix}_{k}" for k in range(len(lines))}})
-
-
-def _along_row(expr: sympy.Expr, moving: set[sympy.Symbol], constants: list[sympy.Expr], prefix: str) -> sympy.Expr:
-    """`expr` with a symbol for each part that stays; terms of one moving factor are joined, nothing is multiplied out
-    (a difference of nearly equal numbers would lose its digits)."""
-
-    def kept(part: sympy.Expr) -> sympy.Expr:
-        if part.is_number and not part.args:
-            return part
-        if part not in constants:
-            constants.append(part)
-        return sympy.Symbol(f"{prefix}_{constants.index(part)}")
-
-    if not expr.free_symbols & moving:
-        return kept(expr)
-    if not expr.args:
-        return expr
-    if expr.is_Add:
-        factors: dict[sympy.Expr, list[sympy.Expr]] = {}
-        for term in operands(expr):
-            stays, moves = term.as_independent(*moving, as_Add=False)
-            factors.setdefault(moves, []).append(stays)
-        parts = [(kept(sympy.Add(*stays)), moves) for moves, stays in factors.items()]
-        return sympy.Add(*(stays * _along_row(moves, moving, constants, prefix) for stays, moves in parts))
-    if expr.is_Mul:
-        stays, moves = expr.as_independent(*moving, as_Add=False)
-        if stays != 1:
-            return kept(stays) * _along_row(moves, moving, constants, prefix)
-    return expr.func(*(_along_row(part, moving, constants, prefix) for part in operands(expr)))
 
 
 def _life(shape: Shape) -> str:
