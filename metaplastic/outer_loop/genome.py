@@ -111,6 +111,7 @@ class Genome:
         self.tree, self._layout = tree, layout
         self.loci: tuple[Locus, ...] = tuple(self._walk())
         self.length = sum(locus.length for locus in self.loci)
+        self._named = [locus.name for locus in self.loci]
 
     def _walk(self) -> Iterator[Locus]:
         first = 0
@@ -138,7 +139,8 @@ class Genome:
         """What each locus means in the genomes, in natural units; a choice is the number of its option."""
         self._check(genomes)
         return {
-            locus.name: decode(locus.what, genomes[:, locus.first : locus.first + locus.length]) for locus in self.loci
+            name: decode(locus.what, genomes[:, locus.first : locus.first + locus.length])
+            for name, locus in zip(self._named, self.loci, strict=True)
         }
 
     def express(self, genomes: Float[Tensor, "P G"]) -> list[Group]:

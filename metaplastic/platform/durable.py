@@ -52,7 +52,10 @@ def sync_folder(folder: Path) -> None:
 
 def dumps(value: Any, indent: int | None = None) -> str:
     """Strict JSON of plain values, arrays and tensors."""
-    return json.dumps(plain(value), allow_nan=False, ensure_ascii=False, indent=indent)
+    try:
+        return json.dumps(value, allow_nan=False, ensure_ascii=False, indent=indent)
+    except (TypeError, ValueError):  # arrays, paths or non-finite numbers somewhere
+        return json.dumps(plain(value), allow_nan=False, ensure_ascii=False, indent=indent)
 
 
 def plain(value: Any) -> Any:
