@@ -156,7 +156,8 @@ class Life:
         """The next trial: run, judged, learned from."""
         batch = self.task.render(self.lifetime, number, self.key)
         learns = number < self.task.trials
-        plastic = learns and number >= getattr(rule, "quiet_trials", 0)
+        changes = self.plan.form.program.update != 0
+        plastic = learns and changes and number >= getattr(rule, "quiet_trials", 0)
         if not getattr(rule, "keeps_traces", False):
             self.synapses = self.synapses._replace(traces={})
         before, keep_rates = self.synapses.w, self.tape.wants("rates", number)

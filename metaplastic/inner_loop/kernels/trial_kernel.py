@@ -8,6 +8,7 @@ compiled once for each rule. Results do not depend on how lives are split over c
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -25,6 +26,8 @@ from metaplastic.inner_loop.kernels.trial_source import Shape, kernel_source
 from metaplastic.inner_loop.trial_plan import Last, Synapses, Trial, TrialPlan, fixed_current, shown
 from metaplastic.inner_loop.trial_torch import draw_white
 
+LINE = 16
+"""numbers in a cache line, which is also the longest vector"""
 SHARES = 4
 """pieces a thread: lives of different sizes take different times"""
 
@@ -131,8 +134,11 @@ def _shape(plan: TrialPlan) -> Shape:
 
 
 def _zeros(*shape: int) -> Tensor:
-    """Memory that is first touched by the thread that computes the life (`torch.zeros` would write it here and now)."""
-    return torch.from_numpy(np.zeros(shape, np.float32))
+    """Zeros at a boundary of cache lines, first touched by the thread that needs them."""
+    count = math.prod(shape)
+    room = np.zeros(count + LINE, np.float32)
+    first = -(room.ctypes.data // room.itemsize) % LINE
+    return torch.from_numpy(room[first : first + count].reshape(shape))
 
 
 def _start(plan: TrialPlan, w: Float[Tensor, "P L N M"]) -> dict[str, Tensor]:

@@ -30,9 +30,9 @@ INDEX: dict[Place, str] = {"scalar": "[0]", "pre": "[j]", "post": "[i]", "synaps
 LENGTH: dict[Place, str] = {"scalar": "1", "pre": "m", "post": "n", "synapse": ""}
 SIGNAL_TEXT = {
     "pre": "pre[j]",
-    "post": "nxt[m - n + i]",
+    "post": "post[i]",
     "potential": "x[i]",
-    "gate": "slope(x[i], nxt[m - n + i])",
+    "gate": "slope(x[i], post[i])",
     "noise": "xi[i]",
     "w": "w_ij",
     "reward": "reward",
@@ -116,7 +116,7 @@ def _head() -> str:
 
 def _rule_step(shape: Shape, name: str, last: bool) -> str:
     """One step of the rule and, unless it is the last, the input currents of the next step of the network."""
-    body = _neuron_traces(shape)
+    body = ["post = nxt[m - n :]", *_neuron_traces(shape)]
     if shape.factors and not last:
         body += _factors(shape)
     else:
@@ -239,8 +239,9 @@ def _life(shape: Shape) -> str:
         "    w[:] = before",
         "draw_start(x, key, start, n)",
         "clamp(x, clamp_at, clamp_to)",
+        "post = nxt[inputs:]",
         "for i in range(n):",
-        "    nxt[inputs + i] = phi(x[i])",
+        "    post[i] = phi(x[i])",
         "for j in range(inputs):",
         "    nxt[j] = shown[0, j]",
         "multiply(w, nxt, current, n, m)",
@@ -254,9 +255,9 @@ def _life(shape: Shape) -> str:
         "        x[i] = x[i] + leak[i] * (a - x[i])",
         "    clamp(x, clamp_at, clamp_to)",
         "    for i in range(n):",
-        "        nxt[inputs + i] = phi(x[i])",
+        "        post[i] = phi(x[i])",
         "    for k in range(min(out.shape[1], n)):",
-        "        out[t, k] = nxt[inputs + k]",
+        "        out[t, k] = post[k]",
         f"    if t + 1 == steps and {form.waits or 'not plastic'}:",
         "        break",
         "    for j in range(inputs):",
