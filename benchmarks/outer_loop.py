@@ -22,7 +22,7 @@ from metaplastic.platform.experiment import Experiment
 from metaplastic.platform.experiment_file import from_dict
 from metaplastic.platform.progress import show_progress
 from metaplastic.platform.run import RunDirectory
-from metaplastic.platform.search import Listeners, _generation, new_searcher, objective_names
+from metaplastic.platform.search import Listeners, _generation, new_searcher
 from metaplastic.platform.tracking import NoTracker
 
 POPULATION, GENES, GENERATIONS = 64, 20, 300
@@ -68,7 +68,7 @@ def milliseconds(workers: int) -> float:
         show_progress(GENERATIONS, "score") as progress,
     ):
         directory = RunDirectory.create("overhead", Path(folder) / "run")
-        listeners = Listeners(directory, NoTracker(), progress, objective_names(described))
+        listeners = Listeners(directory, NoTracker(), progress, described.objectives())
         state = None
         for generation in range(GENERATIONS):
             began = time.perf_counter()

@@ -2,7 +2,8 @@
 
     x <- x + a (-x + W r + W_in u);  r = tanh(x)
     m <- m + rate (settled - m)                                      a modulator of each brain
-    e_ij <- decay e_ij + A r_i r_j(t-1) + B r_j(t-1) + C r_i + D     a generalised Hebbian eligibility
+    e_ij <- decay e_ij + A r_i r_j(t-1) + B r_j(t-1) + C r_i + D     a generalised Hebbian eligibility, coefficients
+                                                                     of each brain
     w_ij <- w_ij + m e_ij                                            at every step
 
 The package's fused kernel (numba) and its reference (PyTorch, eager), and the same arithmetic in JAX as one would write
@@ -26,7 +27,7 @@ from collections.abc import Callable
 import torch
 
 from metaplastic import rng
-from metaplastic.core import Task, TaskSpec
+from metaplastic.core import Task, TaskSpec, Values
 from metaplastic.inner_loop.critics import Zero
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.objectives import Reward
@@ -38,7 +39,7 @@ from metaplastic.inner_loop.trial_plan import TrialPlan, born, make_plan
 TARGETS = {"torch, reference": 25.0, "jax vmap + scan": 5.5, "jax lax.map": 3.5}
 """how many times faster the kernel must be"""
 FACTORISED_TARGET = 9.0
-HEBB = {"A": 0.01, "B": 0.001, "C": 0.001, "D": 0.0, "decay": 0.9, "rate": 0.1}
+HEBB = {"A": 0.01, "B": 0.001, "C": -0.001, "D": 0.0001, "decay": 0.9, "rate": 0.1}
 INPUTS = 3
 
 
@@ -55,10 +56,17 @@ class Drive(Task):
         return TaskSpec("Drive-v0", {}, INPUTS, 1, "readout", 1.0, self.steps, 1, 0.0, 1.0, 1.0)
 
 
-def hebbian() -> FormulaRule:
-    """The rule at the head of this page."""
+def hebbian(coefficients: dict[str, torch.Tensor]) -> FormulaRule:
+    """The rule at the head of this page, with coefficients [P] of each network."""
     traces = {"m": "m + rate * (settled - m)", "e": "decay * e + A * post * pre + B * pre + C * post + D"}
-    return FormulaRule(update="m * e", traces=traces, parameters=HEBB)
+    rule = FormulaRule(update="m * e", traces=traces, parameters=dict.fromkeys(coefficients, 0.5))
+    return rule.model_copy(update={"parameters": {name: Values(value) for name, value in coefficients.items()}})
+
+
+def population(networks: int) -> dict[str, torch.Tensor]:
+    """Coefficients of each network, within 10 % of `HEBB`, as an evolving population would have them."""
+    spread = 1 + 0.1 * (2 * rng.uniforms(rng.root(3), len(HEBB), networks) - 1)
+    return {name: value * row for (name, value), row in zip(HEBB.items(), spread, strict=True)}
 
 
 def plan_of(network: RateRNN, rule, networks: int, steps: int) -> TrialPlan:
@@ -84,31 +92,33 @@ def start(plan: TrialPlan) -> tuple[torch.Tensor, torch.Tensor]:
     return 0.1 * (2 * rng.uniforms(key, plan.brains.size)[0] - 1), plan.brains.input_weights[0]
 
 
-def torch_trial(plan: TrialPlan, inputs: torch.Tensor) -> Callable[[], torch.Tensor]:
+def torch_trial(plan: TrialPlan, inputs: torch.Tensor, given: dict[str, torch.Tensor]) -> Callable[[], torch.Tensor]:
     """The trial as one would write it in eager PyTorch for speed: products of matrices, in place."""
     leak = float(plan.brains.leak[0, 0])
     x0, weights = start(plan)
     current = inputs[:, 0] @ weights.T
+    A, B, C, D, decay, rate = (value[:, None] for value in given.values())
 
     def run() -> torch.Tensor:
         w = plan.brains.weights[:, 0].clone()
-        e, m, x = torch.zeros_like(w), 0.0, x0.repeat(len(w), 1)
+        e, m, x = torch.zeros_like(w), torch.zeros_like(rate), x0.repeat(len(w), 1)
         r = torch.tanh(x)
         for u in current:
             x = x + leak * (torch.bmm(w, r[:, :, None])[:, :, 0] + u - x)
             now = torch.tanh(x)
-            m = m + HEBB["rate"] * (1.0 - m)
-            left = torch.stack([HEBB["A"] * now + HEBB["B"], HEBB["C"] * now + HEBB["D"]], 2)
-            right = torch.stack([r, torch.ones_like(r)], 1)
-            e.baddbmm_(left, right, beta=HEBB["decay"])
-            w.add_(e, alpha=m)
+            m = m + rate * (1.0 - m)
+            left, right = torch.stack([A * now + B, C * now + D], 2), torch.stack([r, torch.ones_like(r)], 1)
+            e.mul_(decay[..., None]).baddbmm_(left, right)
+            w.addcmul_(e, m[..., None])
             r = now
         return w[:, None]
 
     return run
 
 
-def jax_trials(plan: TrialPlan, inputs: torch.Tensor) -> dict[str, Callable[[], torch.Tensor]]:
+def jax_trials(
+    plan: TrialPlan, inputs: torch.Tensor, given: dict[str, torch.Tensor]
+) -> dict[str, Callable[[], torch.Tensor]]:
     """The same trial in JAX, for all networks at once and one after the other."""
     import jax
     import numpy as np
@@ -118,25 +128,26 @@ def jax_trials(plan: TrialPlan, inputs: torch.Tensor) -> dict[str, Callable[[], 
     x0, weights = (jnp.asarray(part.numpy()) for part in start(plan))
     current = jnp.asarray(inputs[:, 0].numpy()) @ weights.T
 
-    def one(w):
+    def one(life):
+        w, A, B, C, D, decay, rate = life
+
         def step(state, current):
             w, e, x, r, m = state
             x = x + leak * (w @ r + current - x)
             now = jnp.tanh(x)
-            m = m + HEBB["rate"] * (1.0 - m)
-            grown = HEBB["A"] * now[:, None] * r[None] + HEBB["B"] * r[None] + HEBB["C"] * now[:, None] + HEBB["D"]
-            e = HEBB["decay"] * e + grown
+            m = m + rate * (1.0 - m)
+            e = decay * e + A * now[:, None] * r[None] + B * r[None] + C * now[:, None] + D
             return (w + m * e, e, x, now, m), now[0]
 
         state = (w, jnp.zeros_like(w), x0, jnp.tanh(x0), jnp.float32(0))
         state, out = jax.lax.scan(step, state, current)
         return state[0], out
 
-    w = jnp.asarray(plan.brains.weights[:, 0].numpy())
-    forms = {"jax vmap + scan": jax.jit(jax.vmap(one)), "jax lax.map": jax.jit(lambda w: jax.lax.map(one, w))}
+    lives = tuple(jnp.asarray(part.numpy()) for part in (plan.brains.weights[:, 0], *given.values()))
+    forms = {"jax vmap + scan": jax.jit(jax.vmap(one)), "jax lax.map": jax.jit(lambda lives: jax.lax.map(one, lives))}
 
     def runner(form) -> Callable[[], torch.Tensor]:
-        return lambda: torch.from_numpy(np.array(jax.block_until_ready(form(w))[0]))[:, None]
+        return lambda: torch.from_numpy(np.array(jax.block_until_ready(form(lives))[0]))[:, None]
 
     return {name: runner(form) for name, form in forms.items()}
 
@@ -182,14 +193,15 @@ def main() -> int:
     torch.set_num_threads(given.threads)
     updates = given.networks * given.units**2 * given.steps
     inputs = 0.5 * rng.normals(rng.root(2), given.steps, 1, INPUTS)
-    plan = plan_of(RateRNN(units=given.units), hebbian(), given.networks, given.steps)
+    coefficients = population(given.networks)
+    plan = plan_of(RateRNN(units=given.units), hebbian(coefficients), given.networks, given.steps)
     forms = {
         "numba": trial(plan, "numba", inputs),
         "torch, reference": trial(plan, "torch", inputs),
-        "torch, by hand": torch_trial(plan, inputs),
+        "torch, by hand": torch_trial(plan, inputs, coefficients),
     }
     try:
-        forms |= jax_trials(plan, inputs)
+        forms |= jax_trials(plan, inputs, coefficients)
         has_jax = True
     except ImportError as why:
         print(f"JAX IS NOT HERE, nothing is compared with it ({why}); install the extra 'benchmark'", file=sys.stderr)

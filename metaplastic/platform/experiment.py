@@ -125,6 +125,10 @@ class Experiment(Value):
             )
         return node
 
+    def objectives(self) -> list[str]:
+        """One name an objective of evolution, as records show it: `score`, `-activity` for one that is minimised."""
+        return [aim.metric if aim.goal == "maximise" else f"-{aim.metric}" for aim in self.fitness]
+
     def layout(self) -> Layout:
         """The connection groups that a gene can be spread over; needs one layout whatever the choices."""
         layouts = {n.layout(t.spec) for t in options(self.task) for n in options(self.network)}

@@ -86,9 +86,8 @@ def _lines(experiment: Experiment, entries: list[Any], told: dict[str, Any]) -> 
 
 def _write_fronts(experiment: Experiment, searcher: Searcher, fitness: Tensor, directory: RunDirectory) -> None:
     if len(experiment.fitness) > 1:
-        names = [aim.metric if aim.goal == "maximise" else f"-{aim.metric}" for aim in experiment.fitness]
         front = (fronts(fitness) == 0).nonzero()[:, 0]
-        directory.write_json("pareto.json", {"objectives": names, "points": fitness, "front": front})
+        directory.write_json("pareto.json", {"objectives": experiment.objectives(), "points": fitness, "front": front})
     if isinstance(experiment.search, MapElites) and isinstance(searcher, MapElitesSearcher):
         directory.write_json("archive.json", _archive(experiment.search, searcher.archive()))
 

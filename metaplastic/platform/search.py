@@ -28,7 +28,7 @@ from metaplastic.platform import environment
 from metaplastic.platform.checkpoint import Checkpoint
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of
 from metaplastic.platform.executor import EvaluationError, Executor, make_executor
-from metaplastic.platform.experiment import Execution, Experiment
+from metaplastic.platform.experiment import Execution, Experiment, options
 from metaplastic.platform.experiment_file import dump, load
 from metaplastic.platform.finish import Outcome, finish
 from metaplastic.platform.interrupt import StopRequest
@@ -149,10 +149,10 @@ def _run(
             ExperimentEvaluator(experiment), execution.workers, execution.chunk, **_ray(execution)
         ) as executor,
         make_tracker(experiment, directory, tracker_id) as tracker,
-        show_progress(experiment.generations, objective_names(experiment)[0]) as progress,
+        show_progress(experiment.generations, experiment.objectives()[0]) as progress,
         StopRequest(progress.say) as stop,
     ):
-        listeners = Listeners(directory, tracker, progress, objective_names(experiment))
+        listeners = Listeners(directory, tracker, progress, experiment.objectives())
         for generation in range(state.generation + 1 if state else 0, experiment.generations):
             state = _generation(experiment, genome, searcher, executor, state, generation, listeners)
             stopping = stop.requested or generation in (stop_after, experiment.generations - 1)
@@ -264,19 +264,12 @@ def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
     return settings.searcher(genome.length, genome.start(), len(experiment.fitness), experiment.seed)
 
 
-def objective_names(experiment: Experiment) -> list[str]:
-    """One name an objective, as records show it: `score`, `-activity` for one that is minimised."""
-    return [aim.metric if aim.goal == "maximise" else f"-{aim.metric}" for aim in experiment.fitness]
-
-
 def _ray(execution: Execution) -> dict[str, Any]:
     """What a pool of workers needs beside their number."""
     return {"address": execution.address} if execution.workers else {}
 
 
 def _steps_of_a_life(experiment: Experiment) -> int:
-    from metaplastic.platform.experiment import options
-
     task: Any = options(experiment.task)[0]
     return (task.trials + task.test_trials) * task.spec.trial_steps
 
