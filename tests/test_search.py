@@ -7,7 +7,7 @@ import pytest
 import torch
 from small_search import small
 
-from metaplastic.core import ConfigError
+from metaplastic.core import Array, ConfigError
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of, live_experiment
 from metaplastic.platform.experiment_file import load
 from metaplastic.platform.living import live_file
@@ -152,6 +152,26 @@ def test_all_individuals_of_a_generation_meet_the_same_lifetimes():
     assert torch.equal(twins[0], twins[1])
     other = evaluate(experiment, genome, generation_key(3, 2)).metrics["curve"]
     assert not torch.equal(twins[:1], other)
+
+
+def test_innate_weights_evolve_and_the_champion_keeps_them_in_a_file(tmp_path):
+    words = ["network.units=6", "network.initial_weights={gene: [-1, 1], per: synapse}"]
+    search(small(*words), tmp_path / "run")
+    champion = load(tmp_path / "run" / "champion.yaml")
+    assert isinstance(champion.network.initial_weights, Array)
+    assert (tmp_path / "run" / "champion.safetensors").exists()
+    told = json.loads((tmp_path / "run" / "champion.json").read_text())
+    longer = champion.model_copy(update={"lifetimes": champion.lifetimes * 4})
+    score = live_experiment(longer, 1, generation_key(champion.seed, -2), longer.lifetimes).score.double().mean().item()
+    assert score == pytest.approx(told["score"], rel=1e-12)
+
+
+def test_structures_evolve_as_choices(tmp_path):
+    plain, gated = "{kind: feedforward, units: 3}", "{kind: feedforward, layers: 0, gain: {gene: [0, 2]}}"
+    search(small(f"network={{choice: [{plain}, {gated}]}}"), tmp_path / "run")
+    names = [row["name"] for row in json.loads((tmp_path / "run" / "genome.json").read_text())]
+    assert names == ["network", "network[1].gain", "rule.parameters.eta", "policy.epsilon"]
+    assert load(tmp_path / "run" / "champion.yaml").network.layers in (0, 1)
 
 
 def test_two_objectives_leave_a_front(tmp_path):
