@@ -5,8 +5,8 @@ with the rate that its presynaptic neuron has at the next step. Terms of a formu
 computed once a row (`hoisted`). A rule that writes at the trial's end and whose traces are sums of outer products
 leaves the pass out: its factors are kept for BLOCK steps and multiplied together.
 
-Names in the text: `old_x` and `new_x` a trace x before and after this step (`was_x`, `now_x` at one synapse), `of_x` a
-parameter x, `post_x_k` and `pre_x_k` the factors of a trace x.
+Names in the text: `old_x` and `new_x` a trace x before and after this step (`was_x`, `now_x` as one number), `of_x` a
+parameter x (`is_x` as one number), `post_x_k` and `pre_x_k` the factors of a trace x.
 """
 
 from __future__ import annotations
@@ -105,7 +105,8 @@ def _head() -> str:
         f"# made with parts {mark}",
         "from numba import njit",
         "from metaplastic.inner_loop.kernels.trial_parts import (",
-        "    BLOCK, add_products, clamp, draw_start, inject, multiply, normalise_max, normalise_row",
+        "    BLOCK, add_products, clamp, draw_start, inject, multiply, normalise_max, normalise_row,",
+        "    short_vectors,",
         ")",
         "fast = njit(error_model='numpy', fastmath=FAST)",
         "kept = njit(error_model='numpy', fastmath=FAST, nogil=True, cache=True)",
@@ -116,7 +117,7 @@ def _head() -> str:
 
 def _rule_step(shape: Shape, name: str, last: bool) -> str:
     """One step of the rule and, unless it is the last, the input currents of the next step of the network."""
-    body = ["post = nxt[m - n :]", *_neuron_traces(shape)]
+    body = ["short_vectors()", "post = nxt[m - n :]", *_neuron_traces(shape)]
     if shape.factors and not last:
         body += _factors(shape)
     else:
@@ -130,10 +131,12 @@ def _names(shape: Shape, upto: int, rows: bool) -> dict[str, str]:
     """Texts of all names for trace number `upto`: traces before it are renewed. `rows`: inside a loop over a row."""
     texts = {signal: SIGNAL_TEXT[signal] for signal in SIGNALS if signal in SIGNAL_TEXT}
     for name, place in shape.form.places:
-        texts[name] = f"row_of_{name}[j]" if rows and place == "synapse" else f"of_{name}{INDEX[place]}"
+        inside = {"scalar": f"is_{name}", "synapse": f"row_of_{name}[j]"} if rows else {}
+        texts[name] = inside.get(place, f"of_{name}{INDEX[place]}")
     for index, (name, place) in enumerate(shape.traces.items()):
         one, all_of_them = ("now", "new") if index < upto else ("was", "old")
-        texts[name] = f"{one}_{name}" if place == "synapse" else f"{all_of_them}_{name}{INDEX[place]}"
+        local = place == "synapse" or (rows and place == "scalar")
+        texts[name] = f"{one}_{name}" if local else f"{all_of_them}_{name}{INDEX[place]}"
     return texts
 
 
@@ -191,10 +194,19 @@ def _synapses(shape: Shape, last: bool) -> list[str]:
         head, inner = [*head, "total = ZERO"], [*inner, "total = total + w_ij * nxt[j]"]
     loop = [*head, "for j in range(m):", *(f"    {line}" for line in inner)]
     loop += ["current[i] = total"] if drives else []
-    lines = ["for i in range(n):", *(f"    {line}" for line in loop)]
+    lines = [*_scalars(shape), "for i in range(n):", *(f"    {line}" for line in loop)]
     if writes and program.normalise != "none":
         lines.append(f"normalise_{program.normalise}(w, n, m)")
     return lines if last or drives else [*lines, "multiply(w, nxt, current, n, m)"]
+
+
+def _scalars(shape: Shape) -> list[str]:
+    """Numbers of one a brain as local variables, which no store to an array can seem to change."""
+    lines = [f"is_{name} = of_{name}[0]" for name, place in shape.form.places if place == "scalar"]
+    for name, place in shape.traces.items():
+        if place == "scalar":
+            lines += [f"was_{name} = old_{name}[0]", f"now_{name} = new_{name}[0]"]
+    return lines
 
 
 def _rows(shape: Shape, writes: bool) -> list[str]:
@@ -233,6 +245,7 @@ def _life(shape: Shape) -> str:
     passed = ", ".join([STATE, "n", "m", "settled", "ZERO", "ZERO", "q", *shape.arrays, *shape.scratch])
     form = shape.form
     body = [
+        "short_vectors()",
         "m = inputs + n",
         *made,
         "if writes:",
@@ -245,11 +258,13 @@ def _life(shape: Shape) -> str:
         "for j in range(inputs):",
         "    nxt[j] = shown[0, j]",
         "multiply(w, nxt, current, n, m)",
+        "disturbed = rate > ZERO or normals.shape[0] > 0",
         "q = 0",
         "for t in range(steps):",
         "    for j in range(m):",
         "        pre[j] = nxt[j]",
-        f"    inject(xi, key, t, rate if t >= {form.undisturbed} else ZERO, size, white, normals, n)",
+        "    if disturbed:",
+        f"        inject(xi, key, t, rate if t >= {form.undisturbed} else ZERO, size, white, normals, n)",
         "    for i in range(n):",
         "        a = current[i] + gain * fixed[t, i] + xi[i]",
         "        x[i] = x[i] + leak[i] * (a - x[i])",
@@ -296,6 +311,7 @@ def _lives(shape: Shape) -> str:
         f"first, last, before, {STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, writes, out"
     )
     body = [
+        "short_vectors()",
         "lifetimes = keys.shape[0]",
         "for b in range(first, last):",
         "    p, l = b // lifetimes, b % lifetimes",
