@@ -136,7 +136,7 @@ def jax_trials(
             x = x + leak * (w @ r + current - x)
             now = jnp.tanh(x)
             m = m + rate * (1.0 - m)
-            e = decay * e + A * now[:, None] * r[None] + B * r[None] + C * now[:, None] + D
+            e = decay * e + (A * now + B)[:, None] * r[None] + (C * now + D)[:, None]
             return (w + m * e, e, x, now, m), now[0]
 
         state = (w, jnp.zeros_like(w), x0, jnp.tanh(x0), jnp.float32(0))

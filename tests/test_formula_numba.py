@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from random_formulas import NAMES, PARAMETERS, formulas, values
 
 from metaplastic.inner_loop.formula import to_numba
@@ -57,11 +57,13 @@ def exact() -> dict[str, object]:
 
 @settings(max_examples=100, deadline=None)
 @given(formulas, values)
+@example("(pre) / (1 + (sign(pre))**2)", dict.fromkeys(NAMES, -1.3))
 def test_the_text_says_what_pytorch_computes(text: str, known: dict[str, float]):
     expr = parse(text, NAMES, PARAMETERS)
     code = to_numba.numba_expression(expr, {name: f"v[{name!r}]" for name in NAMES})
     tensors = {name: torch.full((1, 1, 1, 1), value, dtype=torch.float64) for name, value in known.items()}
-    result = eval(code, exact() | {"v": known})  # our own text, from a parsed expression
+    doubles = {name: np.float64(value) for name, value in known.items()}  # a Python float would become a float32 here
+    result = eval(code, exact() | {"v": doubles})  # our own text, from a parsed expression
     assert float(result) == pytest.approx(torch_function(expr)(tensors).item(), rel=1e-9, abs=1e-12)
 
 
