@@ -34,12 +34,9 @@ SIGNAL_TEXT = {
     "potential": "x[i]",
     "gate": "slope(x[i], post[i])",
     "noise": "xi[i]",
-    "w": "w_ij",
-    "reward": "reward",
-    "prediction": "prediction",
-    "rpe": "(reward - prediction)",
-    "settled": "settled",
 }
+SIGNAL_TEXT |= {"w": "w_ij", "reward": "reward", "prediction": "prediction", "rpe": "(reward - prediction)"}
+SIGNAL_TEXT |= {"settled": "settled"}
 STATE = "w, x, pre, nxt, xi, current"
 DRAWN = "key, start, rate, size, white, normals, leak, gain, fixed, shown, clamp_at, clamp_to"
 
