@@ -35,8 +35,13 @@ SIGNAL_TEXT = {
     "gate": "slope(x[i], post[i])",
     "noise": "xi[i]",
 }
-SIGNAL_TEXT |= {"w": "w_ij", "reward": "reward", "prediction": "prediction", "rpe": "(reward - prediction)"}
-SIGNAL_TEXT |= {"settled": "settled"}
+SIGNAL_TEXT |= {
+    "w": "w_ij",
+    "reward": "reward",
+    "prediction": "prediction",
+    "settled": "settled",
+    "rpe": "(reward - prediction)",
+}
 STATE = "w, x, pre, nxt, xi, current"
 DRAWN = "key, start, rate, size, white, normals, leak, gain, fixed, shown, clamp_at, clamp_to"
 
@@ -115,10 +120,7 @@ def _head() -> str:
 def _rule_step(shape: Shape, name: str, last: bool) -> str:
     """One step of the rule and, unless it is the last, the input currents of the next step of the network."""
     body = ["short_vectors()", "post = nxt[m - n :]", *_neuron_traces(shape)]
-    if shape.factors and not last:
-        body += _factors(shape)
-    else:
-        body += _synapses(shape, last)
+    body += _factors(shape) if shape.factors and not last else _synapses(shape, last)
     body += _renew(shape)
     arguments = ", ".join([STATE, "n", "m", "settled", "reward", "prediction", "q", *shape.arrays, *shape.scratch])
     return f"@fast\ndef {name}({arguments}):\n" + _indented(body, 1)
