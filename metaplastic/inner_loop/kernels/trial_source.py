@@ -28,20 +28,9 @@ from metaplastic.inner_loop.trial_plan import TrialForm
 W = sympy.Symbol("w")
 INDEX: dict[Place, str] = {"scalar": "[0]", "pre": "[j]", "post": "[i]", "synapse": "[i, j]"}
 LENGTH: dict[Place, str] = {"scalar": "1", "pre": "m", "post": "n", "synapse": ""}
-SIGNAL_TEXT = {
-    "pre": "pre[j]",
-    "post": "post[i]",
-    "potential": "x[i]",
-    "gate": "slope(x[i], post[i])",
-    "noise": "xi[i]",
-}
-SIGNAL_TEXT |= {
-    "w": "w_ij",
-    "reward": "reward",
-    "prediction": "prediction",
-    "settled": "settled",
-    "rpe": "(reward - prediction)",
-}
+SIGNAL_TEXT = {name: name for name in ("reward", "prediction", "settled")}
+SIGNAL_TEXT |= {"rpe": "(reward - prediction)", "pre": "pre[j]", "post": "post[i]", "potential": "x[i]", "w": "w_ij"}
+SIGNAL_TEXT |= {"gate": "slope(x[i], post[i])", "noise": "xi[i]"}
 STATE = "w, x, pre, nxt, xi, current"
 DRAWN = "key, start, rate, size, white, normals, leak, gain, fixed, shown, clamp_at, clamp_to"
 
