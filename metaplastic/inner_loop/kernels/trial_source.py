@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from textwrap import indent
 from typing import NamedTuple
 
 import sympy
@@ -112,7 +113,7 @@ def _rule_step(shape: Shape, name: str, last: bool) -> str:
     body += _factors(shape) if shape.factors and not last else _synapses(shape, last)
     body += _renew(shape)
     arguments = ", ".join([STATE, "n", "m", "settled", "reward", "prediction", "q", *shape.arrays, *shape.scratch])
-    return f"@fast\ndef {name}({arguments}):\n" + _indented(body, 1)
+    return f"@fast\ndef {name}({arguments}):\n" + indent("\n".join(body), "    ")
 
 
 def _names(shape: Shape, upto: int, rows: bool) -> dict[str, str]:
@@ -272,7 +273,7 @@ def _life(shape: Shape) -> str:
         f"    step({passed})",
         *(f"    {line}" for line in _flush(shape)),
     ]
-    return f"@fast\ndef life({arguments}):\n" + _indented(body, 1)
+    return f"@fast\ndef life({arguments}):\n" + indent("\n".join(body), "    ")
 
 
 def _flush(shape: Shape) -> list[str]:
@@ -305,7 +306,7 @@ def _lives(shape: Shape) -> str:
         "    p, l = b // lifetimes, b % lifetimes",
         f"    life(before[b], {state}, units[p], inputs, {drawn}, steps, plastic, writes, out[b]{_slices(shape)})",
     ]
-    return f"@kept\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + _indented(body, 1)
+    return f"@kept\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + indent("\n".join(body), "    ")
 
 
 def _finish(shape: Shape) -> str:
@@ -322,7 +323,7 @@ def _finish(shape: Shape) -> str:
         f"    last_step({state}, n, m, settled, reward[b], prediction[b], 0{_slices(shape)}{scratch})",
     ]
     arguments = f"first, last, {STATE}, units, inputs, lifetimes, settled, reward, prediction{arrays}"
-    return f"@kept\ndef finish({arguments}):\n" + _indented(body, 1)
+    return f"@kept\ndef finish({arguments}):\n" + indent("\n".join(body), "    ")
 
 
 def _slices(shape: Shape) -> str:
@@ -336,7 +337,3 @@ def _slices(shape: Shape) -> str:
         else:
             texts.append(f"{name}[b]")
     return "".join(f", {text}" for text in texts)
-
-
-def _indented(lines: list[str], depth: int) -> str:
-    return "\n".join("    " * depth + line for line in lines)
