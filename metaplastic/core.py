@@ -133,9 +133,11 @@ class TaskSpec(NamedTuple):
     observations: int
     """I, length of an observation"""
     actions: int
-    """A, number of actions (each) or of output units (readout)"""
-    response: Literal["each", "readout"]
-    """each: every step is a decision, rewarded at once; readout: a trial of many steps is judged at its end"""
+    """A, number of actions (each, choice, act) or of outputs (readout, control)"""
+    response: Literal["each", "choice", "readout", "act", "control"]
+    """each: every step is a decision, rewarded at once; choice: one of A actions at every step of a trial, 0 waits, the
+    first one given in time is judged; readout: A outputs at every step of a trial, judged at its end; act and control:
+    an action or A outputs in [-1, 1] at every step change what is seen next"""
     dt: float
     """ms a step"""
     trial_steps: int
@@ -150,6 +152,19 @@ class TaskSpec(NamedTuple):
     """score from which the task counts as learned"""
     tags: tuple[str, ...] = ()
     cite: tuple[str, ...] = ()
+    epochs: tuple[str, ...] = ()
+    """names of the parts of a trial, in order"""
+    action_names: tuple[str, ...] = ()
+    oracle: float | None = None
+    """expected score of who knows what is hidden; the ceiling, if None"""
+    open_loop: bool = True
+    """what is seen does not depend on what was done, so whole trials or blocks can be drawn ahead"""
+    reward_range: tuple[float, float] = (0.0, 1.0)
+    """least and largest reward of one step"""
+    differentiable: bool = False
+    """what is seen and judged is differentiable with respect to the outputs"""
+    criteria: tuple[tuple[str, float], ...] = ()
+    """the publication's own criterion, statistics of `tasks/scoring.py` that must all be reached; none: `criterion`"""
 
 
 class Decisions(NamedTuple):
@@ -177,6 +192,10 @@ class TrialBatch(NamedTuple):
     """index into the task's epochs"""
     kind: Int[Tensor, " L"]
     """trial type, in [0, trial_types)"""
+    length: Int[Tensor, " L"] | None = None
+    """steps of each trial; None: all have T"""
+    drawn: Any = ()
+    """what the trial has drawn, as its task keeps it: `judge` may read it"""
 
 
 class Judgement(NamedTuple):
@@ -220,11 +239,11 @@ class Task(Component, ABC):
         return payoff
 
     def render(self, lifetime: Int[Tensor, " L"], trial: int, seed: int | Tensor = 0) -> TrialBatch:
-        """All frames of one trial of a `readout` task."""
+        """All frames of one trial of a `readout` or `choice` task."""
         raise NotImplementedError(f"{self.kind} has no open-loop trials")
 
     def judge(self, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
-        """Reward and score of a rendered trial; B = [P, L] or [L]."""
+        """Reward and score of a rendered trial; B = [P, L] or [L]. In a `choice` task the largest output acts."""
         raise NotImplementedError(f"{self.kind} has no open-loop trials")
 
 

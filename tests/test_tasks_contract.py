@@ -16,6 +16,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import ConfigError, Decisions, TaskSpec
 from metaplastic.tasks.bandits import Bandit, Structure
+from metaplastic.tasks.base import leaves
 from metaplastic.tasks.contract import ContractError, check_task
 from metaplastic.tasks.decisions import DecisionState, DecisionTask, Question
 from metaplastic.tasks.delay_match import DelayNonMatchSample
@@ -135,7 +136,7 @@ from metaplastic.tasks.registry import make
 for id in sys.argv[1:]:
     task = make(id)
     state, _ = task.reset(torch.arange(5))
-    answer = task.random_answer(state.key)
+    answer = task.random_policy(torch.arange(5))(state, None)
     compiled = torch.compile(task.step, fullgraph=True, dynamic=False, backend="aot_eager")
     (one, seen), (other, wanted) = compiled(state, answer), task.step(state, answer)
     pairs = [*zip(one.now, other.now), (seen.reward, wanted.reward), (seen.observation, wanted.observation)]
@@ -176,9 +177,9 @@ def test_everything_follows_the_device_of_the_lifetimes(id):
     task = make(id)
     lifetimes = torch.arange(5, device="meta")  # an operation of a meta tensor with another device's is an error
     state, _ = task.reset(lifetimes)
-    _, seen = task.step(state, task.random_answer(state.key))
+    _, seen = task.step(state, task.random_policy(lifetimes)(state, state.key))
     block = task.render(lifetimes, 1) if isinstance(task, DelayNonMatchSample) else task.decisions(lifetimes, 1, 3)
-    assert {field.device.type for field in (*block, seen.observation, seen.reward, *seen.info)} == {"meta"}
+    assert {field.device.type for field in leaves((block, seen.observation, seen.reward, seen.info))} == {"meta"}
 
 
 class Coin(DecisionTask):

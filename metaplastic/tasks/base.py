@@ -6,14 +6,16 @@ An author states a task once, as functions of a key and a trial number (`Decisio
 Alignment: `reset` gives frame 0, and `step(state, answer)` judges the answer against frame t, the one that was seen,
 and gives its reward beside frame t + 1. A life that is over is absorbing: observations and rewards are 0 for ever.
 
-A random policy, in `spec.chance`, takes each action alike (each) or draws every output from U(-1, 1) at every step
-(readout).
+The random policy, which `spec.chance` is about, takes each action alike (each, act), draws every output from U(-1, 1)
+at every step (readout, control), or waits until it may answer and then guesses one of the possible answers (choice).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from functools import cached_property
+from itertools import accumulate
 from types import MappingProxyType
 from typing import Any, ClassVar, NamedTuple, get_args
 
@@ -23,7 +25,7 @@ from pydantic import Field, model_validator
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Task, near_miss, wrong
+from metaplastic.core import Task, TaskSpec, near_miss, wrong
 
 
 class Info(NamedTuple):
@@ -98,18 +100,42 @@ class TensorTask(Task, ABC):
     @model_validator(mode="before")
     @classmethod
     def _apply_preset(cls, data: Any) -> Any:
-        name = data.get("preset") if isinstance(data, dict) else None
-        if name is None:
+        if not isinstance(data, dict):
             return data
-        if name not in cls.presets:
+        name = data.get("preset")
+        if name is not None and name not in cls.presets:
             names = list(cls.presets)
             raise wrong(f"preset is {name!r}, wanted one of {', '.join(names) or '(none)'}{near_miss(name, names)}")
-        return {**cls.presets[name], **data}
+        return cls.complete(cls.presets[name] if name else {}, data)
+
+    @classmethod
+    def complete(cls, preset: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """The settings that a preset and what was given beside it make; what was given goes first."""
+        return {**preset, **given}
 
     @property
     def lifetime_trials(self) -> int:
         """Trials of a whole lifetime: learning, then test."""
         return self.trials + self.test_trials
+
+    def tags_of_settings(self) -> tuple[str, ...]:
+        """The tags, and those that only these settings deserve."""
+        return self.tags
+
+    @cached_property
+    def facts(self) -> TaskSpec:
+        """`spec`, made once: what a step may read, since making it can cost more than the step."""
+        return self.spec
+
+    def __copy__(self) -> Any:
+        copied = super().__copy__()  # `model_copy` starts from it, and may change what `facts` was made of
+        vars(copied).pop("facts", None)
+        return copied
+
+    def __getstate__(self) -> dict[Any, Any]:
+        state = super().__getstate__()
+        kept = {name: value for name, value in state["__dict__"].items() if name != "facts"}
+        return {**state, "__dict__": kept}
 
     @abstractmethod
     def reset(self, lifetime: Int[Tensor, "*B"], seed: int | Tensor = 0) -> tuple[Any, TimeStep]:
@@ -128,17 +154,29 @@ class TensorTask(Task, ABC):
         """The best answer to the frame of this state, knowing what is hidden."""
 
     @abstractmethod
-    def random_answer(self, key: Int[Tensor, "*B"]) -> Tensor:
-        """An answer of the random policy, one a key."""
+    def random_answer(self, key: Int[Tensor, "*B"], trial: Any, step: Any, epoch: Any) -> Tensor:
+        """The random policy's answer in lifetimes with these POLICY keys at this trial, step and epoch (broadcast)."""
 
-    def rollout(self, policy: Policy, lifetime: Int[Tensor, "*B"], steps: int, seed: int | Tensor = 0) -> Rollout:
-        """`steps` steps of `policy` in every lifetime."""
+    def epoch_of(self, state: Any) -> Int[Tensor, "*B"]:
+        """The epoch of the frame that is shown; 0 where trials have no parts."""
+        return torch.zeros_like(state.trial)
+
+    def step_(self, state: Any, seen: TimeStep, action: Tensor) -> None:
+        """`step` that writes what comes of it into the tensors of the old: for capture in a CUDA graph."""
+        for old, new in zip(leaves((state, seen)), leaves(self.step(state, action)), strict=True):
+            old.copy_(new)
+
+    def rollout(
+        self, policy: Policy, lifetime: Int[Tensor, "*B"], steps: int, seed: int | Tensor = 0, *, compiled: bool = False
+    ) -> Rollout:
+        """`steps` steps of `policy` in every lifetime; `compiled` compiles the task's step first (seconds)."""
         state, now = self.reset(lifetime, seed)
+        step = torch.compile(self.step, fullgraph=True, dynamic=False) if compiled else self.step
         rows = []
         for _ in range(steps):
             observation = now.observation
             action = policy(state, observation)
-            state, now = self.step(state, action)
+            state, now = step(state, action)
             rows.append((observation, action, now.reward, now.info))
         observations, actions, rewards, infos = zip(*rows, strict=True)
         info = Info(*(torch.stack(column) for column in zip(*infos, strict=True)))
@@ -147,11 +185,41 @@ class TensorTask(Task, ABC):
     def random_policy(self, lifetime: Int[Tensor, "*B"], seed: int | Tensor = 0) -> Policy:
         """The policy that `spec.chance` is about."""
         keys = rng.lifetime_keys(seed, lifetime, rng.POLICY)
-        return lambda state, _: self.random_answer(rng.noise_keys(rng.trial_keys(keys, state.trial), state.step))
+        return lambda state, _: self.random_answer(keys, state.trial, state.step, self.epoch_of(state))
 
     def oracle_policy(self) -> Policy:
         """The policy that knows what is hidden."""
         return lambda state, _: self.oracle(state)
+
+
+def leaves(state: Any) -> list[Tensor]:
+    """All tensors of a state of nested tuples, in order."""
+    if isinstance(state, Tensor):
+        return [state]
+    return [leaf for part in state or () for leaf in leaves(part)]
+
+
+def settled(state: Any, *, fresh: bool = False) -> Any:
+    """The same nested tuples with contiguous tensors (each its own if `fresh`): a compiled step meets one layout."""
+    if isinstance(state, Tensor):
+        return state.clone(memory_format=torch.contiguous_format) if fresh else state.contiguous()
+    return None if state is None else rebuilt(state, [settled(part, fresh=fresh) for part in state])
+
+
+def rebuilt(like: Any, parts: list[Any]) -> Any:
+    """A tuple, or NamedTuple, of the form of `like`."""
+    return tuple(parts) if type(like) is tuple else type(like)(*parts)
+
+
+def slices_of(widths: Mapping[str, int]) -> dict[str, tuple[int, int]]:
+    """The channels of an observation, [first, end) by name, from how many numbers each takes."""
+    ends = list(accumulate(widths.values()))
+    return {name: (end - widths[name], end) for name, end in zip(widths, ends, strict=True)}
+
+
+def one_hot(index: Int[Tensor, "*B"], count: int) -> Float[Tensor, "*B N"]:
+    """1 at `index`, 0 elsewhere; all 0 where the index is below 0. float32."""
+    return (index[..., None] == torch.arange(count, device=index.device)).to(torch.float32)
 
 
 def one_of(words: Any) -> Callable[[Any], Any]:

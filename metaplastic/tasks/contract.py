@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator
 
 from metaplastic.core import Task
-from metaplastic.tasks import contract_blocks, contract_loop, contract_scores
+from metaplastic.tasks import contract_blocks, contract_loop, contract_scores, contract_trials
 
 
 class ContractError(AssertionError):
@@ -45,6 +45,9 @@ def describes_itself(task: Task) -> Iterator[str]:
         )
     if spec.actions < 1 or spec.trial_types < 1 or spec.trial_steps < 1 or spec.dt <= 0:
         yield "actions, trial_types, trial_steps and dt of the spec must all be above 0"
+    oracle = spec.ceiling if spec.oracle is None else spec.oracle
+    if not spec.ceiling <= oracle <= 1:
+        yield f"oracle {oracle:.4g} of the spec is not in [ceiling, 1]: an ideal observer knows no more than it"
     if spec.response == "each" and spec.trial_steps != 1:
         yield f"response is 'each' with trial_steps {spec.trial_steps}, wanted 1"
 
@@ -78,5 +81,9 @@ CHECKS: tuple[Callable[[Task], Iterator[str]], ...] = (
     contract_loop.lives_one_life,
     contract_scores.random_earns_chance,
     contract_scores.oracle_earns_ceiling,
+    contract_trials.signals_when_to_answer,
+    contract_trials.nothing_beats_the_oracle,
+    contract_trials.keeps_time,
+    contract_trials.noise_has_its_size,
 )
 """every promise, in the order they are checked"""

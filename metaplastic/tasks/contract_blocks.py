@@ -10,10 +10,12 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Task, TrialBatch
-from metaplastic.tasks.decisions import DecisionTask
+from metaplastic.tasks.base import leaves
 
 LIVES = 7
 """lifetimes in the exact checks"""
+WHOLE_TRIALS = ("readout", "choice")
+"""kinds of response whose tasks render whole trials"""
 BLOCK = 12
 """trials of one-step decisions in the exact checks"""
 
@@ -39,9 +41,8 @@ def draws_by_key_alone(task: Task) -> Iterator[str]:
     pieces = [_block(task, piece, 0) for piece in lifetimes[order].split(3)]
     if not _equal(_pick(block, order), _join(pieces)):
         yield "a lifetime's numbers depend on which others are in the batch, or on their order"
-    shape = (2, 3)
-    grid = _block(task, lifetimes[:6].reshape(shape), 0)
-    if not _equal(_pick(block, torch.arange(6)), type(block)(*(_flatten_lives(field, shape) for field in grid))):
+    grid = _block(task, lifetimes[:6].reshape(2, 3), 0)
+    if not _equal(_pick(block, torch.arange(6)), [field.flatten(axis, axis + 1) for axis, field in _columns(grid)]):
         yield "lifetimes [2, 3] give other numbers than lifetimes [6]"
 
 
@@ -51,18 +52,19 @@ def blocks_have_their_shape(task: Task) -> Iterator[str]:
         return
     spec = task.spec
     block = _block(task, torch.arange(LIVES), 0)
-    steps = spec.trial_steps if spec.response == "readout" else min(BLOCK, task.trials + task.test_trials)
+    steps = spec.trial_steps if spec.response in WHOLE_TRIALS else min(BLOCK, task.trials + task.test_trials)
     lead, inputs, actions = (steps, LIVES), spec.observations, spec.actions
-    if isinstance(block, TrialBatch):
-        shapes = ((*lead, inputs), (*lead, actions), lead, lead, (LIVES,))
-    else:
-        shapes = ((*lead, inputs), (*lead, actions), lead, lead)
-    for name, field, shape in zip(block._fields, block, shapes, strict=True):
+    shapes = [(*lead, inputs), (*lead, actions), lead, lead]
+    shapes += [(LIVES,), (LIVES,)] if isinstance(block, TrialBatch) else []
+    for name, field, shape in zip(block._fields, block, shapes, strict=False):
+        if not isinstance(field, Tensor):
+            yield f"{name} is {field!r}, wanted a tensor"
+            continue
         if field.shape != shape:
             yield f"{name} has shape {tuple(field.shape)}, wanted {shape}"
         if not field.isfinite().all():
             yield f"{name} is not finite everywhere"
-        whole = name in ("kind", "epoch")
+        whole = name in ("kind", "epoch", "length")
         if field.is_floating_point() == whole or (not whole and field.dtype != torch.float32):
             yield f"{name} is {field.dtype}, wanted {'whole numbers' if whole else 'float32'}"
     if block.kind.min() < 0 or block.kind.max() >= spec.trial_types:
@@ -84,35 +86,33 @@ def splits_by_trials(task: Task) -> Iterator[str]:
 
 def is_closed(task: Task) -> bool:
     """Whether observations depend on actions, so that there are no blocks."""
-    return isinstance(task, DecisionTask) and task.feedback
+    return not task.spec.open_loop
 
 
 def _block(task: Task, lifetimes: Tensor, seed: int | Tensor, first: int = 0) -> Any:
-    if task.spec.response == "readout":
+    if task.spec.response in WHOLE_TRIALS:
         return task.render(lifetimes, first, seed)
     count = min(BLOCK, task.trials + task.test_trials - first)
     return task.decisions(lifetimes, first, count, seed)
 
 
+def _columns(block: Any) -> list[tuple[int, Tensor]]:
+    """Every tensor of a block with the axis of its lifetimes."""
+    if isinstance(block, TrialBatch):
+        return [(1, field) for field in block[:4]] + [(0, leaf) for leaf in leaves(tuple(block[4:]))]
+    return [(1, leaf) for leaf in leaves(block)]
+
+
 def _equal(one: Any, other: Any) -> bool:
-    return all(map(torch.equal, one, other))
+    """Whether two blocks, or lists of their tensors, are the same."""
+    mine, others = ([leaf for _, leaf in _columns(b)] if isinstance(b, tuple) else b for b in (one, other))
+    return len(mine) == len(others) and all(map(torch.equal, mine, others))
 
 
-def _lives_axis(block: Any, name: str) -> int:
-    return 0 if isinstance(block, TrialBatch) and name == "kind" else 1
+def _pick(block: Any, lanes: Tensor) -> list[Tensor]:
+    return [field.index_select(axis, lanes) for axis, field in _columns(block)]
 
 
-def _pick(block: Any, lanes: Tensor) -> Any:
-    fields = zip(block._fields, block, strict=True)
-    return type(block)(*(field.index_select(_lives_axis(block, name), lanes) for name, field in fields))
-
-
-def _join(blocks: list[Any]) -> Any:
-    names = blocks[0]._fields
-    columns = zip(names, *blocks, strict=True)
-    return type(blocks[0])(*(torch.cat(fields, _lives_axis(blocks[0], name)) for name, *fields in columns))
-
-
-def _flatten_lives(field: Tensor, shape: tuple[int, int]) -> Tensor:
-    axis = 0 if field.shape[:2] == shape else 1
-    return field.flatten(axis, axis + 1)
+def _join(blocks: list[Any]) -> list[Tensor]:
+    columns = zip(*(_columns(block) for block in blocks), strict=True)
+    return [torch.cat([field for _, field in column], column[0][0]) for column in columns]

@@ -9,14 +9,18 @@ import torch
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Task, TrialBatch
-from metaplastic.tasks.base import Rollout, TensorTask
+from metaplastic.core import Judgement, Task, TrialBatch
+from metaplastic.tasks.base import Policy, Rollout, TensorTask, leaves, one_hot
+from metaplastic.tasks.choices import ChoiceTask
 from metaplastic.tasks.contract_blocks import LIVES
 from metaplastic.tasks.decisions import DecisionTask
 from metaplastic.tasks.trials import TrialTask
+from metaplastic.tasks.worlds import WorldTask
 
-LIFE = {"each": (7, 5), "readout": (1, 1)}
+LIFE = {"each": (7, 5), "readout": (1, 1), "choice": (1, 1), "act": (2, 0), "control": (2, 0)}
 """trials of learning and test in the short lives of these checks, by the kind of response"""
+LONGEST = 1500
+"""steps after which a life in a closed loop is cut in these checks"""
 AFTERWARDS = 50
 """steps after a life's end, in which nothing may come"""
 
@@ -30,9 +34,9 @@ def starts_well(task: Task) -> Iterator[str]:
         yield f"reset shows {tuple(first.observation.shape)}, wanted {(LIVES, task.spec.observations)}"
     if not torch.equal(first.observation, task.observe(state)):
         yield "observe(state) is not what reset showed"
-    kept = _leaves(state)
+    kept = leaves(state)
     copies = [leaf.clone() for leaf in kept]
-    task.step(state, task.random_answer(state.key))
+    task.step(state, task.random_policy(torch.arange(LIVES))(state, first.observation))
     if not all(map(torch.equal, kept, copies)):
         yield "step changes its state in place"
 
@@ -47,20 +51,60 @@ def lives_one_life(task: Task) -> Iterator[str]:
     except ValueError as why:
         yield f"it cannot have {trials} trials and {test_trials} test trials, wanted any numbers from 1 on: {why}"
         return
-    seen = _random_life(short)
-    if isinstance(short, DecisionTask):
-        yield from _is_over(seen, short.lifetime_trials)
-        yield from () if short.feedback else _loop_is_decisions(short, seen)
-    elif isinstance(short, TrialTask):
-        yield from _loop_is_trials(short, seen)
+    policies = [short.random_policy(torch.arange(LIVES))]
+    if isinstance(short, ChoiceTask):
+        policies.append(_impulsive(short))
+    for policy in policies:
+        seen = _life(short, policy)
+        if isinstance(short, DecisionTask):
+            yield from _is_over(seen, short.lifetime_trials)
+            yield from _loop_is_decisions(short, seen) if short.spec.open_loop else ()
+        elif isinstance(short, TrialTask):
+            yield from _loop_is_trials(short, seen)
+        else:
+            yield from _trials_end(short, seen)
+            yield from _lives_alone(short, seen)
 
 
-def _random_life(task: TensorTask) -> Rollout:
-    steps = task.lifetime_trials * task.spec.trial_steps + AFTERWARDS
-    lifetimes = torch.arange(LIVES)
-    keys = rng.lifetime_keys(0, lifetimes, rng.POLICY)
-    answers = iter(task.random_answer(rng.step_keys(keys, torch.arange(steps)[:, None])))
-    return task.rollout(lambda *_: next(answers), lifetimes, steps)
+def _life(task: TensorTask, policy: Policy, lifetimes: Tensor | None = None) -> Rollout:
+    """A whole life and what comes after it; in a closed loop cut at `LONGEST` steps."""
+    steps = task.lifetime_trials * task.spec.trial_steps
+    steps = (min(steps, LONGEST) if isinstance(task, WorldTask) else steps) + AFTERWARDS
+    return task.rollout(policy, torch.arange(LIVES) if lifetimes is None else lifetimes, steps)
+
+
+def _impulsive(task: ChoiceTask) -> Policy:
+    """Answers at any time, so that early answers and omissions come too."""
+    keys = rng.lifetime_keys(1, torch.arange(LIVES), rng.POLICY)
+
+    def policy(state: Any, _: Tensor) -> Tensor:
+        words = rng.words(rng.noise_keys(rng.trial_keys(keys, state.trial), state.step), 2)
+        rate = 2.0 / task.spec.trial_steps
+        return rng.below(words[..., 0], task.spec.actions) * (rng.uniform(words[..., 1]) < rate)
+
+    return policy
+
+
+def _trials_end(task: TensorTask, seen: Rollout) -> Iterator[str]:
+    """As many trials end as the life has, and nothing comes afterwards."""
+    if len(seen.reward) < task.lifetime_trials * task.spec.trial_steps:
+        return  # cut: a longest life was not lived out
+    ends = seen.info.trial_end.sum(0)
+    if (ends != task.lifetime_trials).any():
+        yield f"a life of {task.lifetime_trials} trials ends {ends.tolist()} trials by step"
+        return
+    steps = torch.arange(len(seen.reward))[:, None]
+    yield from _is_over(seen, torch.where(seen.info.trial_end, steps, -1).amax(0) + 1)
+
+
+def _lives_alone(task: TensorTask, seen: Rollout) -> Iterator[str]:
+    """A lifetime lives the same in other company and another order."""
+    order = torch.tensor([5, 2, 6, 0, 3, 1, 4])
+    for lanes in order.split(3):
+        alone = _life(task, task.random_policy(lanes), lanes)
+        if not all(torch.equal(a, b[:, lanes]) for a, b in zip(leaves(alone), leaves(seen), strict=True)):
+            yield "a lifetime's numbers depend on which others are in the batch, or on their order"
+            return
 
 
 def _is_over(seen: Rollout, first: int | Tensor) -> Iterator[str]:
@@ -88,47 +132,47 @@ def _loop_is_decisions(task: DecisionTask, seen: Rollout) -> Iterator[str]:
 
 
 def _loop_is_trials(task: TrialTask, seen: Rollout) -> Iterator[str]:
-    ends = seen.info.trial_end.sum(0)
-    if (ends != task.lifetime_trials).any():
-        yield f"a life of {task.lifetime_trials} trials ends {ends.tolist()} trials by step"
+    complaints = list(_trials_end(task, seen))
+    if complaints:
+        yield from complaints
         return
     steps = torch.arange(len(seen.reward))[:, None]
     last = torch.where(seen.info.trial_end, steps, -1).sort(0).values[-task.lifetime_trials :]  # [trial, L]
-    yield from _is_over(seen, last[-1] + 1)
     first = torch.cat((torch.zeros_like(last[:1]), last[:-1] + 1))
     for trial in range(task.lifetime_trials):
         batch = task.render(torch.arange(LIVES), trial)
+        output = torch.zeros_like(batch.y)
         for lane in range(LIVES):
             rows = slice(int(first[trial, lane]), int(last[trial, lane]) + 1)
-            yield from _trial_agrees(task, seen, batch, rows, lane)
+            given = seen.action[rows, lane]
+            output[: len(given), lane] = given if given.ndim > 1 else one_hot(given, task.spec.actions)
+        verdict = task.judge(output, batch)
+        for lane in range(LIVES):
+            rows = slice(int(first[trial, lane]), int(last[trial, lane]) + 1)
+            yield from _trial_agrees(task, seen, batch, verdict, rows, lane)
 
 
-def _trial_agrees(task: TrialTask, seen: Rollout, batch: TrialBatch, rows: slice, lane: int) -> Iterator[str]:
+def _trial_agrees(
+    task: TrialTask, seen: Rollout, batch: TrialBatch, verdict: Judgement, rows: slice, lane: int
+) -> Iterator[str]:
     info, steps = seen.info, rows.stop - rows.start
     x, y, w, epoch = (field[:, lane] for field in batch[:4])
-    output = torch.zeros_like(y)
-    output[:steps] = seen.action[rows, lane]
-    verdict = task.judge(output[:, None], TrialBatch(x[:, None], y[:, None], w[:, None], epoch[:, None], batch.kind))
     yield from _differ(
         "render",
         observations=(seen.observation[rows, lane], x[:steps]),
-        targets=(info.target[rows, lane], y[:steps]),
+        targets=(task.outputs(info.target[rows, lane]), y[:steps]),
         weights=(info.weight[rows, lane], w[:steps]),
         epochs=(info.epoch[rows, lane], epoch[:steps]),
         kinds=(info.kind[rows, lane], batch.kind[lane].expand(steps)),
-        rewards=(seen.reward[rows, lane][-1], verdict.reward[0]),
-        scores=(info.score[rows, lane][-1], verdict.score[0]),
+        scores=(info.score[rows, lane][-1], verdict.score[lane]),
     )
-    if x[steps:].any() or w[steps:].any():
+    paid = seen.reward[rows, lane].double().sum()
+    if not torch.isclose(paid, verdict.reward[lane].double(), rtol=1e-5, atol=1e-5):
+        yield f"the rewards of step sum to {paid:.6g} in a trial to which judge gives {verdict.reward[lane]:.6g}"
+    length = int(batch.drawn.length[lane])
+    if x[length:].any() or w[length:].any():
         yield "render shows or judges something after the trial's end"
 
 
 def _differ(block: str, **pairs: tuple[Tensor, Tensor]) -> Iterator[str]:
     yield from (f"{what} of step and {block} differ" for what, pair in pairs.items() if not torch.equal(*pair))
-
-
-def _leaves(state: Any) -> list[Tensor]:
-    """All tensors of a state of nested tuples."""
-    if isinstance(state, Tensor):
-        return [state]
-    return [leaf for part in state or () for leaf in _leaves(part)]

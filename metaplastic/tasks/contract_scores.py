@@ -14,12 +14,16 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Task
+from metaplastic.tasks.base import Policy
 from metaplastic.tasks.decisions import DecisionTask, Question
 from metaplastic.tasks.trials import TrialTask
+from metaplastic.tasks.worlds import WorldTask
 
 LIVES = 256
-TRIALS = {"each": 50, "readout": 4}
+TRIALS = {"each": 50, "readout": 4, "choice": 4}
 """trials of each lifetime, by the kind of response"""
+STEPS = 1500
+"""steps of a life in a closed loop, about"""
 
 
 def random_earns_chance(task: Task) -> Iterator[str]:
@@ -28,6 +32,9 @@ def random_earns_chance(task: Task) -> Iterator[str]:
         scores = task.score(_questions(task).payoff)
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=False)
+    elif isinstance(task, WorldTask):
+        task = _shortened(task)
+        scores = _life_scores(task, task.random_policy(_lifetimes()))
     else:
         return
     if scores.min() < 0 or scores.max() > 1:
@@ -50,11 +57,17 @@ def oracle_earns_ceiling(task: Task) -> Iterator[str]:
             yield "an action of the oracle does not count as correct"
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=True)
+    elif isinstance(task, WorldTask):
+        task = _shortened(task)
+        scores = _life_scores(task, task.oracle_policy())
     else:
         return
     low, high = _range(scores)
-    if high < task.spec.ceiling:
-        yield f"the oracle scores {low:.4g} to {high:.4g}, but spec.ceiling is {task.spec.ceiling:.4g}"
+    spec = task.spec
+    if high < spec.ceiling:
+        yield f"the oracle scores {low:.4g} to {high:.4g}, but spec.ceiling is {spec.ceiling:.4g}"
+    if spec.oracle is not None and not low <= spec.oracle <= high:
+        yield f"the oracle scores {low:.4g} to {high:.4g}, but spec.oracle is {spec.oracle:.4g}"
 
 
 def _range(values: Float[Tensor, "T L *A"]) -> tuple[float, float]:
@@ -76,12 +89,21 @@ def _questions(task: DecisionTask) -> Question:
 
 
 def _trial_scores(task: TrialTask, *, is_oracle: bool) -> Float[Tensor, "T L"]:
-    lifetimes = _lifetimes()
-    keys = rng.lifetime_keys(0, lifetimes, rng.POLICY)
-    steps = torch.arange(task.spec.trial_steps)[:, None]
-    rows = []
-    for trial in range(min(task.trials, TRIALS["readout"])):
+    lifetimes, rows = _lifetimes(), []
+    for trial in range(min(task.trials, TRIALS[task.spec.response])):
         batch = task.render(lifetimes, trial)
-        random = task.random_answer(rng.noise_keys(rng.trial_keys(keys, trial), steps))
-        rows.append(task.judge(batch.y if is_oracle else random, batch).score)
+        output = batch.y if is_oracle else task.random_outputs(lifetimes, trial, batch)
+        rows.append(task.judge(output, batch).score)
     return torch.stack(rows)
+
+
+def _shortened(task: WorldTask) -> WorldTask:
+    """The task with so few trials that a life takes about `STEPS` steps."""
+    trials = max(1, STEPS // task.spec.trial_steps - task.test_trials)
+    return type(task).model_validate({**task.model_dump(), "trials": min(task.trials, trials)})
+
+
+def _life_scores(task: WorldTask, policy: Policy) -> Float[Tensor, "1 L"]:
+    """Mean score of the trials of each life."""
+    seen = task.rollout(policy, _lifetimes(), task.lifetime_trials * task.spec.trial_steps)
+    return (seen.info.score.sum(0) / seen.info.trial_end.sum(0))[None]

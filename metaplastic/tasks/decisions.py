@@ -11,7 +11,6 @@ With `feedback` the last action (one-hot) and its reward are added to the observ
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 import torch
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Decisions, TaskSpec
-from metaplastic.tasks.base import Info, TensorTask, TimeStep
+from metaplastic.tasks.base import Info, TensorTask, TimeStep, one_hot, settled, slices_of
 
 
 class Question(NamedTuple):
@@ -114,6 +113,7 @@ class DecisionTask(TensorTask, ABC):
             target=now.target,
             weight=zero,
         )
+        state = settled(state, fresh=True)
         return state, TimeStep(self.observe(state), zero, ~alive, ~alive, info)
 
     def step(self, state: DecisionState, action: Int[Tensor, "*B"]) -> tuple[DecisionState, TimeStep]:
@@ -138,35 +138,43 @@ class DecisionTask(TensorTask, ABC):
         alive = alive & (state.trial + 1 < self.lifetime_trials)
         now = self.question(state.key, state.life, trial)
         state = DecisionState(state.key, trial, state.step, alive, action, reward, state.life, now)
+        state = settled(state)
         return state, TimeStep(self.observe(state), reward, ~alive, torch.zeros_like(alive), info)
 
     def observe(self, state: DecisionState) -> Float[Tensor, "*B I"]:
         """The question's observation, and the last action and reward with `feedback`."""
         parts = [state.now.observation]
         if self.feedback:
-            arms = torch.arange(state.now.payoff.shape[-1], device=state.key.device)
-            last = (state.action[..., None] == arms).to(parts[0].dtype)
-            parts += [last, state.reward[..., None]]
+            parts += [one_hot(state.action, state.now.payoff.shape[-1]), state.reward[..., None]]
         return torch.cat(parts, -1) * state.alive[..., None]
 
     def oracle(self, state: DecisionState) -> Int[Tensor, "*B"]:
         """The best action."""
         return state.now.target
 
-    def random_answer(self, key: Int[Tensor, "*B"]) -> Int[Tensor, "*B"]:
+    def random_answer(self, key: Int[Tensor, "*B"], trial: Any, step: Any, epoch: Any) -> Int[Tensor, "..."]:
         """Any action alike."""
-        return rng.below(rng.words(key, 1)[..., 0], self.spec.actions)
+        del step, epoch
+        return rng.below(rng.words(rng.trial_keys(key, trial), 1)[..., 0], self.facts.actions)
 
     def describe(
-        self, channels: dict[str, int], actions: int, *, chance: float, ceiling: float, criterion: float
+        self,
+        channels: dict[str, int],
+        actions: int,
+        *,
+        chance: float,
+        ceiling: float,
+        criterion: float,
+        oracle: float | None = None,
+        reward_range: tuple[float, float] = (0.0, 1.0),
     ) -> TaskSpec:
         """The spec, from the number of observations under each name and what the scores mean."""
         widths = channels | ({"previous_action": actions, "previous_reward": 1} if self.feedback else {})
-        ends = list(accumulate(widths.values()))
+        slices = slices_of(widths)
         return TaskSpec(
             id=self.kind,
-            channels={name: (end - widths[name], end) for name, end in zip(widths, ends, strict=True)},
-            observations=ends[-1],
+            channels=slices,
+            observations=sum(widths.values()),
             actions=actions,
             response="each",
             dt=1.0,
@@ -177,4 +185,7 @@ class DecisionTask(TensorTask, ABC):
             criterion=criterion,
             tags=self.tags,
             cite=self.references,
+            oracle=oracle,
+            open_loop=not self.feedback,
+            reward_range=reward_range,
         )

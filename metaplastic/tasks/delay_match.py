@@ -25,7 +25,8 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks.base import one_of
-from metaplastic.tasks.trials import Drawn, Frame, TrialTask
+from metaplastic.tasks.readouts import ReadoutTask
+from metaplastic.tasks.trials import Drawn, Frame
 
 TARGET = 0.98
 """|z*|: what a tanh unit reaches with a finite input"""
@@ -42,7 +43,7 @@ class Onset(NamedTuple):
     """first step of the second stimulus"""
 
 
-class DelayNonMatchSample(TrialTask):
+class DelayNonMatchSample(ReadoutTask):
     """Delayed non-match to sample (delayed exclusive or), answered by one output at the end of the trial."""
 
     references = ("Miconi 2017, Biologically plausible learning in recurrent neural networks, eLife 6:e20899",)

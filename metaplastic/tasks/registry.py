@@ -12,12 +12,16 @@ from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
+from metaplastic.tasks.perceptual import PerceptualDecisionMaking
+from metaplastic.tasks.two_step import TwoStep
 
 TASKS: dict[str, type[TensorTask]] = {
     "Bandit-v0": Bandit,
     "DelayNonMatchSample-v0": DelayNonMatchSample,
     "DigitsBandit-v0": DigitsBandit,
     "MNISTBandit-v0": MNISTBandit,
+    "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
+    "TwoStep-v0": TwoStep,
 }
 """id -> class; the v changes when a default changes what a task does"""
 

@@ -1,11 +1,12 @@
-"""Trials of many steps that are judged at their end: open-loop frames, continuous outputs.
+"""Trials of many steps: frames that do not depend on what is answered, and a judgement.
 
-An author writes `birth` (what a lifetime draws once), `draw` (what a trial draws once: a few numbers a lifetime),
-`frame` (what is shown and wanted at step t, by arithmetic on t) and the judgement, as sums over the steps (`tally`)
-and what follows from them (`verdict`). `render` and `judge` do whole trials, `step` one frame after the other.
+An author states what a trial draws once (`draw`: a few numbers a lifetime) and what is shown and wanted at step t
+(`frame`, by arithmetic on t); `render` then gives whole trials at once and `step` one frame after the other, with equal
+numbers. How answers are judged is one of two kinds: continuous outputs at the trial's end (`readouts.py`), or discrete
+actions (`choices.py`). Epochs with names and durations are in `epochs.py`.
 
-The sums are kept in float64. Differences of float32 outputs and targets near 1 are multiples of 2^-25, so such a sum
-is exact and the same bits in whatever order it is taken: `judge` and `step` agree exactly.
+Nothing is kept from step to step that can be drawn again from the key: a trial's draws are made anew at every step,
+which costs a few hashes and keeps the state small.
 """
 
 from __future__ import annotations
@@ -18,20 +19,18 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Judgement, TrialBatch
-from metaplastic.tasks.base import Info, TensorTask, TimeStep
-
-_BLOCK = 64
-"""steps that `judge` sums at once, so that a long trial of a large population needs no second copy of its outputs"""
+from metaplastic.core import TrialBatch
+from metaplastic.tasks.base import Info, TensorTask, TimeStep, settled
 
 
 class Frame(NamedTuple):
     """What is shown and wanted at a step."""
 
     x: Float[Tensor, "*B I"]
-    y: Float[Tensor, "*B A"]
+    y: Tensor
+    """target outputs [*B, A] (readout), or the wanted action [*B] (choice)"""
     w: Float[Tensor, "*B"]
-    """weight of the step in the judgement"""
+    """weight of the step in the judgement (readout), and in supervised learning"""
     epoch: Int[Tensor, "*B"]
 
 
@@ -53,21 +52,35 @@ class TrialState(NamedTuple):
     trial: Int[Tensor, "*B"]
     step: Int[Tensor, "*B"]
     alive: Bool[Tensor, "*B"]
-    tally: Float[Tensor, "*B M"]
-    """the judgement's sums over this trial so far"""
+    tally: Tensor
+    """what the judgement keeps of this trial so far [*B, M]"""
     life: Any
     """what `birth` gave"""
     drawn: Drawn
     now: Frame
 
 
+class Count(NamedTuple):
+    """What an answer led to."""
+
+    tally: Tensor
+    """the judgement's memory after it"""
+    ends: Bool[Tensor, "*B"]
+    """the trial is over"""
+    judged: Bool[Tensor, "*B"]
+    """the answer decided how the trial went; never without `ends`"""
+    reward: Float[Tensor, "*B"]
+    score: Float[Tensor, "*B"]
+    """read where `judged`"""
+    correct: Tensor
+    """1 right, 0 wrong; read where `judged`"""
+
+
 class TrialTask(TensorTask, ABC):
-    """A task of whole trials with continuous outputs."""
+    """A task of whole trials."""
 
     epochs: ClassVar[tuple[str, ...]]
     """names of the parts of a trial, in order"""
-    best_reward: ClassVar[float]
-    """reward of a perfect trial"""
 
     def birth(self, key: Int[Tensor, "*B"]) -> Any:
         """Parameters of lifetimes, tensors [*B, ...], from their parameter keys; none here."""
@@ -82,15 +95,35 @@ class TrialTask(TensorTask, ABC):
         """Step t ([*B], or [T, *B]) of trials [*B]; the fields have the shape of `t`."""
 
     @abstractmethod
-    def tally(self, output: Float[Tensor, "*B A"], y: Float[Tensor, "..."], w: Float[Tensor, "..."]) -> Tensor:
-        """What one step adds to the judgement's sums, float64 [*B, M]; y and w broadcast against the output."""
+    def fresh_tally(self, now: Frame) -> Tensor:
+        """The judgement's memory at a trial's start [*B, M]."""
 
     @abstractmethod
-    def verdict(self, tally: Float[Tensor, "*B M"]) -> Judgement:
-        """The judgement that follows from the sums over a trial, float32."""
+    def count(self, state: TrialState, action: Tensor) -> Count:
+        """What an answer to the frame of this state leads to."""
+
+    @abstractmethod
+    def best(self, drawn: Drawn) -> Tensor | float:
+        """Expected reward of the best answer to a trial."""
+
+    def outputs(self, y: Tensor) -> Float[Tensor, "*B A"]:
+        """The targets of a frame as outputs."""
+        return y
 
     def render(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> TrialBatch:
         """All frames of one trial, time first.
+
+        Raises:
+            ValueError: if the trial is not in [0, trials + test_trials).
+        """
+        drawn = self.drawn(lifetime, trial, seed)
+        steps = torch.arange(self.facts.trial_steps, device=lifetime.device)
+        t = steps.reshape(-1, *(1,) * lifetime.ndim).expand(-1, *lifetime.shape)
+        x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
+        return TrialBatch(x, self.outputs(y), w, epoch, drawn.kind, drawn.length, drawn)
+
+    def drawn(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> Drawn:
+        """What one trial of these lifetimes draws.
 
         Raises:
             ValueError: if the trial is not in [0, trials + test_trials).
@@ -101,20 +134,13 @@ class TrialTask(TensorTask, ABC):
                 f"learning and {self.test_trials} of test"
             )
         key = rng.lifetime_keys(seed, lifetime)
-        number = torch.full_like(key, trial)
-        steps = torch.arange(self.spec.trial_steps, device=key.device)
-        t = steps.reshape(-1, *(1,) * key.ndim).expand(-1, *key.shape)
-        drawn = self.draw(key, self.birth(rng.parameter_keys(key)), number)
-        x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
-        return TrialBatch(x, y, w, epoch, drawn.kind)
+        return self.draw(key, self.birth(rng.parameter_keys(key)), torch.full_like(key, trial))
 
-    def judge(self, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
-        """Reward and score of the outputs to a rendered trial; the batch's lifetimes are the last axes of B."""
-        extra = (1,) * (output.ndim - batch.y.ndim)
-        y = batch.y.reshape(len(batch.y), *extra, *batch.y.shape[1:])
-        w = batch.w.reshape(len(batch.w), *extra, *batch.w.shape[1:])
-        blocks = zip(output.split(_BLOCK), y.split(_BLOCK), w.split(_BLOCK), strict=True)
-        return self.verdict(torch.stack([self.tally(*block).sum(0) for block in blocks]).sum(0))
+    def conditions(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> dict[str, Tensor]:
+        """What one trial has drawn, by name, for analysis; tensors [*B, ...]."""
+        drawn = self.drawn(lifetime, trial, seed)
+        values = drawn.values._asdict() if drawn.values is not None else {}
+        return {"kind": drawn.kind, "length": drawn.length, **values}
 
     def reset(self, lifetime: Int[Tensor, "*B"], seed: int | Tensor = 0) -> tuple[TrialState, TimeStep]:
         """The start of every lifetime, with frame 0 of trial 0."""
@@ -122,8 +148,7 @@ class TrialTask(TensorTask, ABC):
         zero, yes = torch.zeros_like(key), torch.ones_like(key, dtype=torch.bool)
         life = self.birth(rng.parameter_keys(key))
         drawn, now = self._look(key, life, zero, zero)
-        tally = torch.zeros_like(self.tally(now.y, now.y, now.w))
-        state = TrialState(key, zero, zero, yes, tally, life, drawn, now)
+        state = TrialState(key, zero, zero, yes, self.fresh_tally(now), life, drawn, now)
         nothing = torch.zeros_like(now.w)
         info = Info(
             epoch=now.epoch,
@@ -138,26 +163,25 @@ class TrialTask(TensorTask, ABC):
             target=now.y,
             weight=nothing,
         )
+        state = settled(state, fresh=True)
         return state, TimeStep(self.observe(state), nothing, ~yes, ~yes, info)
 
-    def step(self, state: TrialState, action: Float[Tensor, "*B A"]) -> tuple[TrialState, TimeStep]:
-        """Count the outputs, judge them if the trial ends, show the next frame."""
+    def step(self, state: TrialState, action: Tensor) -> tuple[TrialState, TimeStep]:
+        """Judge or remember the answer, show the next frame; the next trial's first one where this trial ends."""
         now, alive = state.now, state.alive
-        tally = state.tally + self.tally(action, now.y, now.w)
-        verdict = self.verdict(tally)
-        ends = state.step + 1 >= state.drawn.length
-        judged = alive & ends
-        reward = torch.where(judged, verdict.reward, 0.0)
+        counted = self.count(state, action)
+        ends, judged = counted.ends, alive & counted.judged
+        reward = torch.where(alive, counted.reward, 0.0)
         info = Info(
             epoch=now.epoch,
             step=state.step,
             trial=state.trial,
             kind=state.drawn.kind,
-            trial_end=judged,
+            trial_end=alive & ends,
             responded=judged,
-            correct=torch.where(judged, verdict.correct.to(torch.int8), -1),
-            score=torch.where(judged, verdict.score, 0.0),
-            best=torch.where(judged, self.best_reward, 0.0).to(reward.dtype),
+            correct=torch.where(judged, counted.correct.to(torch.int8), -1),
+            score=torch.where(judged, counted.score, 0.0),
+            best=torch.where(judged, self.best(state.drawn), 0.0).to(reward.dtype),
             target=now.y,
             weight=now.w * alive,
         )
@@ -165,29 +189,39 @@ class TrialTask(TensorTask, ABC):
         trial = (state.trial + ends).clamp(max=self.lifetime_trials - 1)
         t = torch.where(ends, 0, state.step + 1)
         drawn, now = self._look(state.key, state.life, trial, t)
-        tally = torch.where(ends[..., None], 0.0, tally)
+        tally = torch.where(ends[..., None], self.fresh_tally(now), counted.tally)
         state = TrialState(state.key, trial, t, alive, tally, state.life, drawn, now)
+        state = settled(state)
         return state, TimeStep(self.observe(state), reward, ~alive, torch.zeros_like(alive), info)
 
     def observe(self, state: TrialState) -> Float[Tensor, "*B I"]:
         """What is shown now."""
         return state.now.x * state.alive[..., None]
 
-    def oracle(self, state: TrialState) -> Float[Tensor, "*B A"]:
-        """The target outputs."""
+    def oracle(self, state: TrialState) -> Tensor:
+        """The target."""
         return state.now.y
 
-    def random_answer(self, key: Int[Tensor, "*B"]) -> Float[Tensor, "*B A"]:
-        """Outputs from U(-1, 1)."""
-        return rng.uniforms(key, self.spec.actions) * 2 - 1
+    def epoch_of(self, state: TrialState) -> Int[Tensor, "*B"]:
+        """The epoch of the frame that is shown."""
+        return state.now.epoch
+
+    def random_outputs(
+        self, lifetime: Int[Tensor, "*B"], trial: int, batch: TrialBatch, seed: int | Tensor = 0
+    ) -> Tensor:
+        """What the random policy gives to a rendered trial, as outputs [T, *B, A]."""
+        key = rng.lifetime_keys(seed, lifetime, rng.POLICY)
+        steps = torch.arange(len(batch.w), device=key.device).reshape(-1, *(1,) * key.ndim)
+        number = torch.full_like(key, trial)
+        return self.outputs(self.random_answer(key, number, steps.expand_as(batch.epoch), batch.epoch))
 
     def _look(self, key: Tensor, life: Any, trial: Tensor, t: Tensor) -> tuple[Drawn, Frame]:
         """The draws of a trial and its frame t."""
         drawn = self.draw(key, life, trial)
         return drawn, self._cut(self.frame(drawn, t), t < drawn.length)
 
-    @staticmethod
-    def _cut(frame: Frame, within: Tensor) -> Frame:
+    def _cut(self, frame: Frame, within: Tensor) -> Frame:
         """Nothing is shown, wanted or judged after a trial's end."""
         shown = within[..., None]
-        return Frame(frame.x * shown, frame.y * shown, frame.w * within, frame.epoch)
+        y = frame.y * (within if frame.y.ndim == within.ndim else shown)
+        return Frame(frame.x * shown, y, frame.w * within, frame.epoch)

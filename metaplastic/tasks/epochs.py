@@ -1,0 +1,223 @@
+"""Trials made of named epochs (fixation, stimulus, delay, decision …), whose durations are drawn for every trial.
+
+An author writes `sample_trial` (the conditions of a trial), `mean_input` (what is shown in an epoch, without noise) and
+the answer that is wanted (`choices.py`, `readouts.py`); edges, frames, noise and weights follow.
+
+    edges_e = sum of the durations of epochs 0 .. e, in steps;   epoch of step t = number of edges <= t          (1)
+    noise:  x += sigma / sqrt(dt) N(0, 1),  sigma in sqrt(ms): the information in a ms does not depend on dt      (2)
+
+Weights of a step in supervised learning (`weights`): `yang19`, 1 before an answer is due, 0 in its first 100 ms, then 5
+(Yang et al. 2019); `flat`, 1 everywhere; `decision`, 1 where an answer is due and 0 elsewhere.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
+
+import torch
+from jaxtyping import Bool, Float, Int
+from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
+from torch import Tensor
+
+from metaplastic import rng
+from metaplastic.core import TaskSpec, near_miss
+from metaplastic.tasks.base import one_of, slices_of
+from metaplastic.tasks.durations import Duration
+from metaplastic.tasks.trials import Drawn, Frame, TrialTask
+
+GRACE = 100.0
+"""ms at the start of an answer's epoch that `yang19` weights leave out"""
+
+Gaussian = Literal["boxmuller", "integer"]
+Weights = Literal["yang19", "flat", "decision"]
+
+
+class When(NamedTuple):
+    """A moment of a trial; [*T] is [*B] or [T, *B]."""
+
+    epoch: Int[Tensor, "*T"]
+    t: Int[Tensor, "*T"]
+    """step within the trial"""
+    since: Int[Tensor, "*T"]
+    """steps since the epoch began"""
+    edges: Int[Tensor, "*B E"]
+    """first step after each epoch, (1)"""
+
+
+class Timed(NamedTuple):
+    """What every trial of epochs draws."""
+
+    edges: Int[Tensor, "*B E"]
+    noise: Int[Tensor, "*B"]
+    """key of the trial's noise"""
+    conditions: Any
+    """the task's own"""
+
+
+class EpochTask(TrialTask, ABC):
+    """A task whose trials consist of epochs."""
+
+    responses: ClassVar[tuple[str, ...]]
+    """the epochs in which an answer counts"""
+    noisy: ClassVar[tuple[str, ...]] = ()
+    """the channels that carry noise; they lie side by side"""
+
+    dt: float = Field(default=20.0, gt=0)
+    """ms a step; must divide fixed durations"""
+    timing: dict[str, Duration]
+    """epoch -> ms, or how it is drawn; those that are not given stay as they are"""
+    sigma: float = Field(default=0.0, ge=0)
+    """noise in sqrt(ms): its standard deviation at a step is sigma / sqrt(dt)"""
+    gaussian: Annotated[Gaussian, BeforeValidator(one_of(Gaussian))] = "boxmuller"
+    """boxmuller, or integer: nearly normal, but the same bits on every device"""
+    weights: Annotated[Weights, BeforeValidator(one_of(Weights))] = "yang19"
+    """how much each step counts in supervised learning"""
+
+    @classmethod
+    def complete(cls, preset: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+        """Epochs whose timing is not given keep the preset's, or the usual one."""
+        settings = {**preset, **given}
+        own = settings.get("timing", {})
+        if not isinstance(own, Mapping):
+            return settings
+        usual = cls.model_fields["timing"].get_default(call_default_factory=True)
+        return {**settings, "timing": {**usual, **preset.get("timing", {}), **own}}
+
+    @model_validator(mode="after")
+    def _fits(self) -> EpochTask:
+        for name, duration in self.timing.items():
+            if name not in self.epochs:
+                names = list(self.epochs)
+                raise _at(name, f"no such epoch{near_miss(name, names)}; there are {', '.join(names)}")
+            why = duration.complaint(self.dt)
+            if why:
+                raise _at(name, why)
+        if not any(duration.ends(self.dt)[1] for duration in self.timing.values()):
+            raise _at("", "no epoch has any step")
+        return self
+
+    @abstractmethod
+    def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Any]:
+        """The trial type [*B] and conditions (a NamedTuple of tensors [*B, ...]) from the trial's condition keys."""
+
+    @abstractmethod
+    def mean_input(self, conditions: Any, when: When) -> Float[Tensor, "*T I"]:
+        """What is shown, without noise; shapes follow `when.epoch`."""
+
+    @abstractmethod
+    def wanted(self, conditions: Any, when: When) -> Tensor:
+        """What is wanted: an action [*T] (choice) or outputs [*T, A] (readout)."""
+
+    def edges(self, key: Int[Tensor, "*B"], conditions: Any) -> Int[Tensor, "*B E"]:
+        """(1), from `timing`; to be replaced where the conditions set a duration. `key`: the condition keys."""
+        del conditions
+        return torch.stack(self.durations(key), -1).cumsum(-1)
+
+    def durations(self, key: Int[Tensor, "*B"]) -> list[Int[Tensor, "*B"]]:
+        """Steps of every epoch; an epoch without timing has none."""
+        drawn = [name for name in self.epochs if name in self.timing and not self.timing[name].is_fixed]
+        words = rng.words(rng.fold(key, 1), max(len(drawn), 1))
+        found = {name: self.timing[name].draw(words[..., k], self.dt) for k, name in enumerate(drawn)}
+        return [found[name] if name in found else torch.full_like(key, self.steps(name)) for name in self.epochs]
+
+    def steps(self, epoch: str) -> int:
+        """Steps of an epoch of fixed duration; 0 if it has no timing."""
+        return self.timing[epoch].steps(self.dt) if epoch in self.timing else 0
+
+    def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
+        """Conditions, edges and the key of the noise."""
+        trial_key = rng.trial_keys(key, trial)
+        condition = rng.condition_keys(trial_key)
+        kind, conditions = self.sample_trial(condition, life, trial)
+        edges = self.edges(condition, conditions)
+        return Drawn(kind, edges[..., -1], Timed(edges, rng.fold(trial_key, 1), conditions))
+
+    def when(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> When:
+        """Which epoch step t lies in (1)."""
+        edges = drawn.values.edges
+        passed = t[..., None] >= edges
+        epoch = passed.sum(-1).clamp(max=len(self.epochs) - 1)
+        return When(epoch, t, t - (edges * passed).amax(-1), edges)
+
+    def frame(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> Frame:
+        """Mean input and noise (2); what is wanted and how much it counts."""
+        when, conditions = self.when(drawn, t), drawn.values.conditions
+        x = self.mean_input(conditions, when)
+        if self.sigma and self.noisy:
+            x = x + self._noise(drawn.values.noise, when)
+        return Frame(x, self.wanted(conditions, when), self._weight(when), when.epoch.to(torch.int8))
+
+    def within(self, epoch: Int[Tensor, "*T"], names: tuple[str, ...]) -> Bool[Tensor, "*T"]:
+        """Whether an epoch is one of these."""
+        places = sorted(self.epochs.index(name) for name in names)
+        if places == list(range(places[0], places[-1] + 1)):
+            return (epoch >= places[0]) & (epoch <= places[-1]) if len(places) > 1 else epoch == places[0]
+        return torch.stack([epoch == place for place in places]).any(0)
+
+    def noisy_in(self) -> tuple[str, ...] | None:
+        """The epochs with noise; None: all."""
+        return None
+
+    def epoch_bounds(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> Int[Tensor, "*B E 2"]:
+        """First step of each epoch of a trial, and the first after it."""
+        edges = self.drawn(lifetime, trial, seed).values.edges
+        return torch.stack((torch.cat((torch.zeros_like(edges[..., :1]), edges[..., :-1]), -1), edges), -1)
+
+    def conditions(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> dict[str, Tensor]:
+        """What one trial has drawn, by name, for analysis; tensors [*B, ...]."""
+        drawn = self.drawn(lifetime, trial, seed)
+        own = drawn.values.conditions
+        return {"kind": drawn.kind, "length": drawn.length, **(own._asdict() if own is not None else {})}
+
+    def trial_length(self) -> tuple[int, int, float]:
+        """Fewest, most and mean steps of a trial that nothing ends early; exact, from the tables."""
+        ends = [duration.ends(self.dt) for duration in self.timing.values()]
+        fewest, most, mean = zip(*ends, strict=True)
+        return sum(fewest), sum(most), sum(mean)
+
+    def describe(self, widths: Mapping[str, int], actions: int, **more: Any) -> TaskSpec:
+        """The spec, from the widths of the channels and what the scores mean (chance, ceiling, criterion, …)."""
+        return TaskSpec(
+            **{
+                "id": self.kind,
+                "channels": slices_of(widths),
+                "observations": sum(widths.values()),
+                "actions": actions,
+                "dt": self.dt,
+                "trial_steps": self.trial_length()[1],
+                "trial_types": 1,
+                "tags": self.tags,
+                "cite": self.references,
+                "epochs": self.epochs,
+                **more,
+            }
+        )
+
+    def _noise(self, key: Int[Tensor, "*B"], when: When) -> Float[Tensor, "*T I"]:
+        channels = self.facts.channels
+        first, end = channels[self.noisy[0]][0], channels[self.noisy[-1]][1]
+        words = rng.words(rng.fold(key, when.t), end - first)
+        noise = rng.normal(words, self.gaussian) * (self.sigma / math.sqrt(self.dt))
+        epochs = self.noisy_in()
+        if epochs is not None:
+            noise = noise * self.within(when.epoch, epochs)[..., None]
+        return torch.nn.functional.pad(noise, (first, self.facts.observations - end))
+
+    def _weight(self, when: When) -> Float[Tensor, "*T"]:
+        due = self.within(when.epoch, self.responses)
+        if self.weights == "flat":
+            return torch.ones_like(due, dtype=torch.float32)
+        if self.weights == "decision":
+            return due.to(torch.float32)
+        late = due & (when.since * self.dt >= GRACE)
+        return (~due).to(torch.float32) + 5.0 * late
+
+
+def _at(epoch: str, text: str) -> PydanticCustomError:
+    """An error of `timing`, with its place."""
+    place = f"timing.{epoch}" if epoch else "timing"
+    return PydanticCustomError("metaplastic", "{text}", {"text": text, "below": place})

@@ -1,0 +1,182 @@
+"""Perceptual decisions: which of K directions do the dots move in? (Britten et al. 1992; Roitman & Shadlen 2002.)
+
+    two directions   u+ = (1 + c) / 2 on the shown side, u- = (1 - c) / 2 on the other, c the coherence        (1)
+    a ring of K > 2  u_i = 1/2 + c/2 cos(theta_i - theta)                                                      (2)
+
+An ideal observer of two channels with independent noise sigma sees the difference c for T ms:
+
+    P(right | c, T) = Phi( c sqrt(T) / (sqrt(2) sigma) )                                                       (3)
+
+Presets: `song17` and `rt` (Song, Yang & Wang 2017, and its code), `neurogym` (Molano-Mazon et al. 2022; here the
+fixation channel stays on until the decision, so that there is a go cue), `delay` (Inagaki et al. 2019).
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Literal, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field, model_validator
+from torch import Tensor
+
+from metaplastic import rng
+from metaplastic.core import Judgement, TaskSpec, wrong
+from metaplastic.tasks.choices import SCHEMES, ChoiceTask
+from metaplastic.tasks.constants import constant, ring
+from metaplastic.tasks.durations import Duration
+from metaplastic.tasks.epochs import When
+
+
+class Dots(NamedTuple):
+    """Conditions of a trial."""
+
+    side: Int[Tensor, "*B"]
+    """the direction, in [0, K)"""
+    coherence: Float[Tensor, "*B"]
+
+
+def _timing(**epochs: Any) -> dict[str, Duration]:
+    return {name: Duration.read(value) for name, value in epochs.items()}
+
+
+class PerceptualDecisionMaking(ChoiceTask):
+    """Random dots: choose the direction that they move in."""
+
+    references = (
+        "Britten et al. 1992, The analysis of visual motion, J Neurosci 12:4745",
+        "Roitman & Shadlen 2002, Response of neurons in the lateral intraparietal area, J Neurosci 22:9475",
+        "Song, Yang & Wang 2017, Reward-based training of recurrent neural networks, eLife 6:e21492",
+    )
+    tags = ("perceptual", "decision", "trials")
+    epochs = ("fixation", "stimulus", "delay", "decision")
+    responses = ("decision",)
+    noisy = ("evidence",)
+    presets = MappingProxyType(
+        {
+            "song17": MappingProxyType({}),
+            "rt": MappingProxyType(
+                {
+                    "timing": {"stimulus": 0, "decision": 2000},
+                    "coherences": (0.0, 0.032, 0.064, 0.128, 0.256, 0.512),
+                    "sigma": math.sqrt(3),
+                    "reward_decay": 10_000.0,
+                }
+            ),
+            "neurogym": MappingProxyType(
+                {
+                    "dt": 100.0,
+                    "timing": {"fixation": 100, "stimulus": 2000, "decision": 100},
+                    "sigma": 1.0,
+                    "rewards": SCHEMES["neurogym"],
+                    "early": "penalise",
+                }
+            ),
+            "delay": MappingProxyType(
+                {
+                    "timing": {
+                        "fixation": 0,
+                        "stimulus": 1150,
+                        "delay": {"choice": [300, 500, 700, 900, 1200, 2000, 3200, 4000]},
+                        "decision": 1500,
+                    },
+                    "sigma": 1.0,
+                }
+            ),
+        }
+    )
+
+    kind: Literal["PerceptualDecisionMaking-v0"] = "PerceptualDecisionMaking-v0"
+    dt: float = Field(default=10.0, gt=0)
+    """ms a step; must divide fixed durations"""
+    timing: dict[str, Duration] = _timing(
+        fixation=750, stimulus={"exponential": 330, "within": [80, 1500]}, delay=0, decision=500
+    )
+    """epoch -> ms, or how it is drawn; a stimulus of 0 is shown in the decision instead, which is then a reaction"""
+    sigma: float = Field(default=math.sqrt(2), ge=0)
+    """noise of the evidence in sqrt(ms)"""
+    directions: int = Field(default=2, ge=2, le=1000)
+    """K"""
+    coherences: tuple[float, ...] = Field(default=(0.0, 0.064, 0.128, 0.256, 0.512), min_length=1)
+    """c, each alike"""
+    reward_decay: float | None = Field(default=None, gt=0)
+    """ms; rewards of an answer t ms after the stimulus began are multiplied by exp(-t / reward_decay)"""
+
+    @model_validator(mode="after")
+    def _coherent(self) -> PerceptualDecisionMaking:
+        if not all(0 <= c <= 1 for c in self.coherences):
+            raise wrong(f"coherences are {self.coherences}, wanted numbers in [0, 1]")
+        return self
+
+    @property
+    def is_reaction(self) -> bool:
+        """The stimulus is shown while an answer counts."""
+        return self.timing["stimulus"].is_none
+
+    def noisy_in(self) -> tuple[str, ...]:
+        """Where the stimulus is shown."""
+        return ("decision",) if self.is_reaction else ("stimulus",)
+
+    def tags_of_settings(self) -> tuple[str, ...]:
+        """A reaction-time task has no cue but the stimulus."""
+        return (*self.tags, "reaction time") if self.is_reaction else self.tags
+
+    @property
+    def spec(self) -> TaskSpec:
+        """Ceiling by (3), over coherences and durations; the published criterion is .99 answered, .80 right."""
+        names = ("fixate", *(("left", "right") if self.directions == 2 else map(str, range(self.directions))))
+        shown = self.timing[self.noisy_in()[0]]
+        ceiling = ideal_score(self.coherences, shown, self.dt, self.sigma) if self.directions == 2 else 1.0
+        chance = 1 / self.directions
+        return self.describe_choice(
+            {"fixation": 1, "evidence": self.directions},
+            names,
+            trial_types=self.directions * len(self.coherences),
+            chance=chance,
+            ceiling=ceiling,
+            criterion=chance + 0.9 * (ceiling - chance),
+            criteria=(("p_answered", 0.99), ("p_correct", 0.8)),
+        )
+
+    def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Dots]:
+        """Direction and coherence, each alike."""
+        del life, trial
+        words = rng.words(key, 2)
+        side = rng.below(words[..., 0], self.directions)
+        which = rng.below(words[..., 1], len(self.coherences))
+        return side * len(self.coherences) + which, Dots(side, constant(self.coherences, key.device)[which])
+
+    def mean_input(self, conditions: Dots, when: When) -> Float[Tensor, "*T I"]:
+        """Fixation until the decision (a reaction: until the stimulus); evidence (1) or (2) in the stimulus."""
+        shown = self.within(when.epoch, self.noisy_in())
+        fixate = ~self.within(when.epoch, ("decision",))
+        angles = ring(self.directions, when.epoch.device)
+        evidence = 0.5 + 0.5 * conditions.coherence[..., None] * torch.cos(angles - angles[conditions.side][..., None])
+        evidence = evidence * shown[..., None]
+        return torch.cat((fixate[..., None].to(evidence.dtype), evidence), -1)
+
+    def label(self, conditions: Dots) -> Int[Tensor, "*B"]:
+        """The direction."""
+        return conditions.side + 1
+
+    def answer(self, conditions: Dots, action: Int[Tensor, "*A"], when: When) -> Judgement:
+        """Right or wrong, worth less the later it comes."""
+        verdict = super().answer(conditions, action, when)
+        if self.reward_decay is None:
+            return verdict
+        return verdict._replace(reward=verdict.reward * torch.exp(when.since * (-self.dt / self.reward_decay)))
+
+
+@lru_cache
+def ideal_score(coherences: tuple[float, ...], shown: Duration, dt: float, sigma: float) -> float:
+    """(3), averaged over coherences and the steps of `shown`."""
+    table = shown.table(dt)
+    seen = (table.support.double() * dt).sqrt()
+    total = 0.0
+    for c in coherences:
+        z = c * seen / (math.sqrt(2) * sigma) if sigma else torch.full_like(seen, math.inf if c else 0.0)
+        total += float((table.probabilities * torch.special.ndtr(z)).sum())
+    return total / len(coherences)
