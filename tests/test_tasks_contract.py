@@ -5,6 +5,7 @@ import importlib
 import struct
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -22,12 +23,20 @@ from metaplastic.tasks.decisions import DecisionState, DecisionTask, Question
 from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.registry import TASKS, list_tasks, make
 
-LONG = ("miconi17_long", "miconi17_var")
-CASES = [
-    pytest.param(id, preset, marks=[pytest.mark.slow] * (preset in LONG))
-    for id, cls in TASKS.items()
-    for preset in cls.presets or (None,)
-]
+LONG = 1200
+"""steps of the longest trial from which a preset's contract takes too long for every day"""
+
+
+def cases() -> Iterator[Any]:
+    """Every id and preset; long ones are marked slow."""
+    for id, cls in TASKS.items():
+        for preset in cls.presets or (None,):
+            needs_files = "data_root" in cls.model_fields and cls.model_fields["data_root"].is_required()
+            steps = 1 if needs_files else make(id, preset=preset).spec.trial_steps
+            yield pytest.param(id, preset, marks=[pytest.mark.slow] * (steps > LONG))
+
+
+CASES = list(cases())
 
 
 @pytest.fixture(scope="module")
