@@ -41,6 +41,8 @@ B1, B2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
 TASK, POLICY, MUTATION, INIT, NOISE = range(5)
 """streams: what a task draws, action choice, the searchers' draws, initial weights, noise inside the network"""
 
+_FEW = 8
+"""words of a key up to which a compiler makes them one by one"""
 _BLOCK = 1 << 18
 """numbers that `uniforms` and `normals` make at once on a CPU: bounds the memory of the words behind them"""
 
@@ -82,6 +84,18 @@ def words(key: Int64[Tensor, "*key"], n: int, first: int = 0) -> Int64[Tensor, "
     """Words number first .. first + n - 1 of each key (5)."""
     counter = torch.arange(first + 1, first + n + 1, dtype=torch.int64, device=key.device).mul_(_signed(GAMMA))
     return _finalise(key[..., None] + counter, (30, 27, 31), A1, A2)
+
+
+def word(key: Int64[Tensor, "*key"], n: int) -> Int64[Tensor, "*key"]:
+    """Word number n of each key: `words(key, n + 1)[..., n]`, in one piece."""
+    return _finalise(key + _signed(GAMMA * (n + 1)), (30, 27, 31), A1, A2)
+
+
+def each_word(key: Int64[Tensor, "*key"], n: int) -> Int64[Tensor, "*key n"]:
+    """`words(key, n)`; a compiler is given few words one by one, since it makes slow loops of short last axes."""
+    if torch.compiler.is_compiling() and n <= _FEW:
+        return torch.stack([word(key, i) for i in range(n)], -1)
+    return words(key, n)
 
 
 def uniform(w: Int64[Tensor, "*B"]) -> Float32[Tensor, "*B"]:
@@ -172,6 +186,20 @@ def _fill(key: Tensor, shape: tuple[int, ...], draw: Callable[[Tensor], Tensor])
     return torch.cat([torch.cat(block, dim=1) for block in blocks]).reshape(key.shape + shape)
 
 
+def _guide(cuts: Tensor) -> tuple[Tensor, int, int]:
+    """Where to look for a number among the cuts: place of the first cut above each cell of [0, 2^32), bits of a cell,
+    and the most cuts that one cell holds (Chen & Asau 1974: a guide table replaces the search by a look or two)."""
+    bits, counts = 32, cuts.new_zeros(1)
+    for bits in (24, 22, 20, 18):
+        counts = torch.bincount(cuts[cuts < 1 << 32] >> bits, minlength=1 << (32 - bits))
+        if counts.max() <= 1:
+            break
+    starts = torch.arange(1 << (32 - bits)) << bits
+    # a cut at a cell's own start is counted by the guide already
+    inside = torch.bincount(cuts[(cuts < 1 << 32) & (cuts % (1 << bits) > 0)] >> bits, minlength=1)
+    return torch.bucketize(starts, cuts, right=True), bits, int(inside.max())
+
+
 class Table:
     """A discrete distribution whose draws are the same bits on every device.
 
@@ -196,20 +224,26 @@ class Table:
             raise ValueError(f"probs are {chances.tolist()}; wanted none below 0 and a sum of 1; divide by {total:g}")
         self.support = values.to(torch.float32 if values.is_floating_point() else torch.int64)
         self.cuts = (chances.cumsum(0) / total * 2.0**32).round().to(torch.int64)
+        self._guide, self._cell_bits, self._looks = _guide(self.cuts)
 
     def to(self, device: torch.device | str) -> "Table":
         """The same table on another device, so that `sample` copies nothing there."""
         moved = object.__new__(Table)
         moved.support, moved.cuts = self.support.to(device), self.cuts.to(device)
+        moved._guide, moved._cell_bits, moved._looks = self._guide.to(device), self._cell_bits, self._looks
         return moved
 
     def index(self, w: Int64[Tensor, "*B"]) -> Int64[Tensor, "*B"]:
-        """The drawn places in `support`."""
-        return torch.bucketize(_shift(w, 32), self.cuts.to(w.device), right=True)
+        """The drawn places in `support`: how many cuts are not above the word's upper half."""
+        u, guide, cuts = _shift(w, 32).reshape(-1), self._guide.to(w.device), self.cuts.to(w.device)
+        place = guide.index_select(0, u >> self._cell_bits)
+        for _ in range(self._looks):
+            place = place + (cuts.index_select(0, place) <= u)
+        return place.reshape(w.shape)
 
     def sample(self, w: Int64[Tensor, "*B"]) -> Float32[Tensor, "*B"] | Int64[Tensor, "*B"]:
         """The drawn values, one a word."""
-        return self.support.to(w.device)[self.index(w)]
+        return self.support.to(w.device).index_select(0, self.index(w).reshape(-1)).reshape(w.shape)
 
     @property
     def probabilities(self) -> Float64[Tensor, " n"]:

@@ -211,6 +211,50 @@ def rebuilt(like: Any, parts: list[Any]) -> Any:
     return tuple(parts) if type(like) is tuple else type(like)(*parts)
 
 
+def choose(mask: Bool[Tensor, "*B"], yes: Any, no: Any) -> Any:
+    """`yes` where the mask holds, else `no`, in every tensor [*B, ...] of two nested tuples of one form."""
+    if isinstance(yes, Tensor):
+        return torch.where(mask.reshape(*mask.shape, *(1,) * (yes.ndim - mask.ndim)), yes, no)
+    return None if yes is None else rebuilt(yes, [choose(mask, *pair) for pair in zip(yes, no, strict=True)])
+
+
+def renew(make: Callable[..., Any], given: tuple[Any, ...], old: Any, where: Bool[Tensor, "*B"]) -> Any:
+    """`make(*given)` where the mask holds, `old` elsewhere; all are nested tuples of tensors [*B, ...].
+
+    On a CPU only the lanes that need it are made, whose numbers depend on no other lane; where the number of lanes
+    must not be asked for (compiled, vmap, a graph on a GPU) all are.
+    """
+    lanes = None
+    if where.device.type == "cpu" and not torch.compiler.is_compiling():
+        try:
+            lanes = where.reshape(-1).nonzero().squeeze(-1)
+        except RuntimeError:  # under torch.vmap
+            lanes = None
+    if lanes is None or (len(lanes) and len(lanes) == where.numel()):
+        return choose(where, make(*given), old)
+    if not len(lanes):
+        return old
+    few = make(*(_take(part, lanes, where.ndim) for part in given))
+    return _put(old, few, lanes, where.ndim)
+
+
+def _take(state: Any, lanes: Tensor, axes: int) -> Any:
+    """These lanes of every tensor; the first `axes` axes count the lanes."""
+    if isinstance(state, Tensor):
+        return state.reshape(-1, *state.shape[axes:]).index_select(0, lanes)
+    return None if state is None else rebuilt(state, [_take(part, lanes, axes) for part in state])
+
+
+def _put(state: Any, few: Any, lanes: Tensor, axes: int) -> Any:
+    """The state with these lanes replaced."""
+    if isinstance(state, Tensor):
+        flat = state.reshape(-1, *state.shape[axes:])
+        return flat.index_copy(0, lanes, few.to(flat.dtype)).reshape(state.shape)
+    return (
+        None if state is None else rebuilt(state, [_put(*pair, lanes, axes) for pair in zip(state, few, strict=True)])
+    )
+
+
 def slices_of(widths: Mapping[str, int]) -> dict[str, tuple[int, int]]:
     """The channels of an observation, [first, end) by name, from how many numbers each takes."""
     ends = list(accumulate(widths.values()))

@@ -6,6 +6,7 @@ A copy from the host inside a step would stop a CUDA graph from being captured a
 from __future__ import annotations
 
 import torch
+from jaxtyping import Int
 from torch import Tensor
 
 _KEPT: dict[tuple[object, ...], Tensor] = {}
@@ -22,6 +23,12 @@ def constant(
     if key not in _KEPT:
         _KEPT[key] = torch.tensor(values, dtype=dtype, device=device)
     return _KEPT[key]
+
+
+def look_up(values: tuple[float, ...], index: Int[Tensor, "*B"], dtype: torch.dtype = torch.float32) -> Tensor:
+    """values[index], on the device of the index [*B]."""
+    table = constant(values, index.device, dtype)
+    return table.index_select(0, index.reshape(-1)).reshape(index.shape)
 
 
 def ring(units: int, device: torch.device | str) -> Tensor:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
@@ -44,14 +45,14 @@ class When(NamedTuple):
     """step within the trial"""
     since: Int[Tensor, "*T"]
     """steps since the epoch began"""
-    edges: Int[Tensor, "*B E"]
-    """first step after each epoch, (1)"""
+    edges: tuple[Int[Tensor, "*B"], ...]
+    """first step after each epoch, (1), one tensor an epoch"""
 
 
 class Timed(NamedTuple):
     """What every trial of epochs draws."""
 
-    edges: Int[Tensor, "*B E"]
+    edges: tuple[Int[Tensor, "*B"], ...]
     noise: Int[Tensor, "*B"]
     """key of the trial's noise"""
     conditions: Any
@@ -112,16 +113,16 @@ class EpochTask(TrialTask, ABC):
     def wanted(self, conditions: Any, when: When) -> Tensor:
         """What is wanted: an action [*T] (choice) or outputs [*T, A] (readout)."""
 
-    def edges(self, key: Int[Tensor, "*B"], conditions: Any) -> Int[Tensor, "*B E"]:
+    def edges(self, key: Int[Tensor, "*B"], conditions: Any) -> Sequence[Int[Tensor, "*B"]]:
         """(1), from `timing`; to be replaced where the conditions set a duration. `key`: the condition keys."""
         del conditions
-        return torch.stack(self.durations(key), -1).cumsum(-1)
+        return list(accumulate(self.durations(key)))
 
     def durations(self, key: Int[Tensor, "*B"]) -> list[Int[Tensor, "*B"]]:
         """Steps of every epoch; an epoch without timing has none."""
         drawn = [name for name in self.epochs if name in self.timing and not self.timing[name].is_fixed]
-        words = rng.words(rng.fold(key, 1), max(len(drawn), 1))
-        found = {name: self.timing[name].draw(words[..., k], self.dt) for k, name in enumerate(drawn)}
+        key1 = rng.fold(key, 1)
+        found = {name: self.timing[name].draw(rng.word(key1, k), self.dt) for k, name in enumerate(drawn)}
         return [found[name] if name in found else torch.full_like(key, self.steps(name)) for name in self.epochs]
 
     def steps(self, epoch: str) -> int:
@@ -133,15 +134,17 @@ class EpochTask(TrialTask, ABC):
         trial_key = rng.trial_keys(key, trial)
         condition = rng.condition_keys(trial_key)
         kind, conditions = self.sample_trial(condition, life, trial)
-        edges = self.edges(condition, conditions)
-        return Drawn(kind, edges[..., -1], Timed(edges, rng.fold(trial_key, 1), conditions))
+        edges = tuple(self.edges(condition, conditions))
+        return Drawn(kind, edges[-1].clone(), Timed(edges, rng.fold(trial_key, 1), conditions))
 
     def when(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> When:
         """Which epoch step t lies in (1)."""
         edges = drawn.values.edges
-        passed = t[..., None] >= edges
-        epoch = passed.sum(-1).clamp(max=len(self.epochs) - 1)
-        return When(epoch, t, t - (edges * passed).amax(-1), edges)
+        epoch, start = torch.zeros_like(t), torch.zeros_like(t)
+        for edge in edges[:-1]:
+            passed = t >= edge
+            epoch, start = epoch + passed, torch.where(passed, edge, start)
+        return When(epoch, t, t - start, edges)
 
     def frame(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> Frame:
         """Mean input and noise (2); what is wanted and how much it counts."""
@@ -165,7 +168,8 @@ class EpochTask(TrialTask, ABC):
     def epoch_bounds(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> Int[Tensor, "*B E 2"]:
         """First step of each epoch of a trial, and the first after it."""
         edges = self.drawn(lifetime, trial, seed).values.edges
-        return torch.stack((torch.cat((torch.zeros_like(edges[..., :1]), edges[..., :-1]), -1), edges), -1)
+        starts = (torch.zeros_like(edges[0]), *edges[:-1])
+        return torch.stack((torch.stack(starts, -1), torch.stack(edges, -1)), -1)
 
     def conditions(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> dict[str, Tensor]:
         """What one trial has drawn, by name, for analysis; tensors [*B, ...]."""
@@ -200,8 +204,8 @@ class EpochTask(TrialTask, ABC):
     def _noise(self, key: Int[Tensor, "*B"], when: When) -> Float[Tensor, "*T I"]:
         channels = self.facts.channels
         first, end = channels[self.noisy[0]][0], channels[self.noisy[-1]][1]
-        words = rng.words(rng.fold(key, when.t), end - first)
-        noise = rng.normal(words, self.gaussian) * (self.sigma / math.sqrt(self.dt))
+        noise = rng.normal(rng.each_word(rng.fold(key, when.t), end - first), self.gaussian)
+        noise = noise * (self.sigma / math.sqrt(self.dt))
         epochs = self.noisy_in()
         if epochs is not None:
             noise = noise * self.within(when.epoch, epochs)[..., None]

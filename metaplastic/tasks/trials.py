@@ -5,8 +5,7 @@ An author states what a trial draws once (`draw`: a few numbers a lifetime) and 
 numbers. How answers are judged is one of two kinds: continuous outputs at the trial's end (`readouts.py`), or discrete
 actions (`choices.py`). Epochs with names and durations are in `epochs.py`.
 
-Nothing is kept from step to step that can be drawn again from the key: a trial's draws are made anew at every step,
-which costs a few hashes and keeps the state small.
+A trial's draws are kept until it ends, and made anew from the lifetime's key for the next one.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TrialBatch
-from metaplastic.tasks.base import Info, TensorTask, TimeStep, settled
+from metaplastic.tasks.base import Info, TensorTask, TimeStep, renew, settled
 
 
 class Frame(NamedTuple):
@@ -147,7 +146,8 @@ class TrialTask(TensorTask, ABC):
         key = rng.lifetime_keys(seed, lifetime)
         zero, yes = torch.zeros_like(key), torch.ones_like(key, dtype=torch.bool)
         life = self.birth(rng.parameter_keys(key))
-        drawn, now = self._look(key, life, zero, zero)
+        drawn = self.draw(key, life, zero)
+        now = self._cut(self.frame(drawn, zero), zero < drawn.length)
         state = TrialState(key, zero, zero, yes, self.fresh_tally(now), life, drawn, now)
         nothing = torch.zeros_like(now.w)
         info = Info(
@@ -188,7 +188,8 @@ class TrialTask(TensorTask, ABC):
         alive = alive & (state.trial + ends < self.lifetime_trials)
         trial = (state.trial + ends).clamp(max=self.lifetime_trials - 1)
         t = torch.where(ends, 0, state.step + 1)
-        drawn, now = self._look(state.key, state.life, trial, t)
+        drawn = renew(self.draw, (state.key, state.life, trial), state.drawn, ends)
+        now = self._cut(self.frame(drawn, t), t < drawn.length)
         tally = torch.where(ends[..., None], self.fresh_tally(now), counted.tally)
         state = TrialState(state.key, trial, t, alive, tally, state.life, drawn, now)
         state = settled(state)
@@ -214,11 +215,6 @@ class TrialTask(TensorTask, ABC):
         steps = torch.arange(len(batch.w), device=key.device).reshape(-1, *(1,) * key.ndim)
         number = torch.full_like(key, trial)
         return self.outputs(self.random_answer(key, number, steps.expand_as(batch.epoch), batch.epoch))
-
-    def _look(self, key: Tensor, life: Any, trial: Tensor, t: Tensor) -> tuple[Drawn, Frame]:
-        """The draws of a trial and its frame t."""
-        drawn = self.draw(key, life, trial)
-        return drawn, self._cut(self.frame(drawn, t), t < drawn.length)
 
     def _cut(self, frame: Frame, within: Tensor) -> Frame:
         """Nothing is shown, wanted or judged after a trial's end."""

@@ -25,7 +25,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec
-from metaplastic.tasks.base import Info, TensorTask, TimeStep, one_hot, rebuilt, settled, slices_of
+from metaplastic.tasks.base import Info, TensorTask, TimeStep, one_hot, renew, settled, slices_of
 
 
 class Happening(NamedTuple):
@@ -136,12 +136,14 @@ class WorldTask(TensorTask, ABC):
         )
         alive = alive & (state.trial + ends < self.lifetime_trials)
         trial = (state.trial + ends).clamp(max=self.lifetime_trials - 1)
-        fresh = self.begin(rng.condition_keys(rng.trial_keys(state.key, trial)), state.life, trial, told.world)
-        world = choose(ends, fresh, told.world)
+        world = renew(self._begun, (state.key, state.life, trial, told.world), told.world, ends)
         step = torch.where(ends, 0, state.step + 1)
         state = WorldState(state.key, trial, step, alive, action, reward, state.life, world)
         state = settled(state)
         return state, TimeStep(self.observe(state), reward, ~alive, torch.zeros_like(alive), info)
+
+    def _begun(self, key: Tensor, life: Any, trial: Tensor, before: Any) -> Any:
+        return self.begin(rng.condition_keys(rng.trial_keys(key, trial)), life, trial, before)
 
     def observe(self, state: WorldState) -> Float[Tensor, "*B I"]:
         """What is seen, and the last action and reward with `feedback`."""
@@ -182,12 +184,3 @@ class WorldTask(TensorTask, ABC):
                 **more,
             }
         )
-
-
-def choose(mask: Bool[Tensor, "*B"], yes: Any, no: Any) -> Any:
-    """`yes` where the mask holds, else `no`, in every tensor [*B, ...] of two nested NamedTuples of one form."""
-    if isinstance(yes, Tensor):
-        return torch.where(mask.reshape(*mask.shape, *(1,) * (yes.ndim - mask.ndim)), yes, no)
-    if yes is None:
-        return None
-    return rebuilt(yes, [choose(mask, one, other) for one, other in zip(yes, no, strict=True)])
