@@ -26,7 +26,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks.choices import SCHEMES, ChoiceTask
-from metaplastic.tasks.constants import constant, ring
+from metaplastic.tasks.constants import look_up, ring
 from metaplastic.tasks.durations import Duration
 from metaplastic.tasks.epochs import When
 
@@ -144,18 +144,21 @@ class PerceptualDecisionMaking(ChoiceTask):
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Dots]:
         """Direction and coherence, each alike."""
         del life, trial
-        words = rng.words(key, 2)
-        side = rng.below(words[..., 0], self.directions)
-        which = rng.below(words[..., 1], len(self.coherences))
-        return side * len(self.coherences) + which, Dots(side, constant(self.coherences, key.device)[which])
+        side = rng.below(rng.word(key, 0), self.directions)
+        which = rng.below(rng.word(key, 1), len(self.coherences))
+        return side * len(self.coherences) + which, Dots(side, look_up(self.coherences, which))
 
     def mean_input(self, conditions: Dots, when: When) -> Float[Tensor, "*T I"]:
         """Fixation until the decision (a reaction: until the stimulus); evidence (1) or (2) in the stimulus."""
         shown = self.within(when.epoch, self.noisy_in())
         fixate = ~self.within(when.epoch, ("decision",))
+        shown = shown.to(torch.float32)
+        if self.directions == 2:
+            half, tilt = 0.5 * shown, shown * conditions.coherence * (0.5 - conditions.side)
+            return torch.stack((fixate.to(torch.float32), half + tilt, half - tilt), -1)
         angles = ring(self.directions, when.epoch.device)
-        evidence = 0.5 + 0.5 * conditions.coherence[..., None] * torch.cos(angles - angles[conditions.side][..., None])
-        evidence = evidence * shown[..., None]
+        towards = torch.cos(angles - (2 * math.pi / self.directions) * conditions.side[..., None])
+        evidence = (0.5 + 0.5 * conditions.coherence[..., None] * towards) * shown[..., None]
         return torch.cat((fixate[..., None].to(evidence.dtype), evidence), -1)
 
     def label(self, conditions: Dots) -> Int[Tensor, "*B"]:
