@@ -9,6 +9,7 @@ themselves back exactly.
 
 from __future__ import annotations
 
+import importlib
 import math
 from collections.abc import Callable
 from typing import Any, get_args
@@ -146,6 +147,18 @@ class Slot:
         if "kind" not in value:
             raise wrong(f"has no kind, wanted one of {', '.join(self.names())}")
         return self.catalogue(value["kind"]).model_validate(value)
+
+
+def own_class(what: str, kind: str) -> type[Component]:
+    """The class that `module:Class` names, a `what` of a lab's own."""
+    module, _, name = kind.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), name, None)
+    except ImportError as why:
+        raise wrong(f"kind is {kind!r}, and {module} cannot be imported: {why}") from why
+    if not (isinstance(found, type) and issubclass(found, Component)):
+        raise wrong(f"kind is {kind!r}, wanted a class in {module} that is a {what} (a metaplastic.core.Component)")
+    return found
 
 
 def _validate_choice(value: Any, validate_one: Callable[[Any], Any]) -> Any:

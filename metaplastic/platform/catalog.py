@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from metaplastic.core import Component, lookup, wrong
-from metaplastic.fields import Slot
+from metaplastic.core import Component, lookup
+from metaplastic.fields import Slot, own_class
 
 ROOMS: dict[str, tuple[str, str]] = {
-    "task": ("metaplastic.tasks.registry", "TASKS"),
+    "task": ("metaplastic.tasks.registry", "KINDS"),
     "network": ("metaplastic.inner_loop.networks.library", "NETWORKS"),
     "rule": ("metaplastic.inner_loop.rules.library", "RULES"),
     "objective": ("metaplastic.inner_loop.objectives", "OBJECTIVES"),
@@ -29,19 +29,8 @@ def room(what: str) -> dict[str, type[Component]]:
 def component(what: str, kind: Any) -> type[Component]:
     """The class that `kind` names: a word of the room's dict, or `module:Class`."""
     if isinstance(kind, str) and ":" in kind:
-        return _own(what, kind)
+        return own_class(what, kind)
     return lookup(room(what), kind, what)
-
-
-def _own(what: str, kind: str) -> type[Component]:
-    module, _, name = kind.partition(":")
-    try:
-        found = getattr(importlib.import_module(module), name, None)
-    except ImportError as why:
-        raise wrong(f"kind is {kind!r}, and {module} cannot be imported: {why}") from why
-    if not (isinstance(found, type) and issubclass(found, Component)):
-        raise wrong(f"kind is {kind!r}, wanted a class in {module} that is a {what} (a metaplastic.core.Component)")
-    return found
 
 
 def slot(what: str) -> Slot:
@@ -53,5 +42,5 @@ def find(kind: str) -> tuple[str, type[Component]]:
     """(room, class) of a kind in whichever room has it; an error with near misses over all rooms if none has."""
     everything = {name: (what, cls) for what in ROOMS for name, cls in room(what).items()}
     if ":" in kind:
-        return "own", _own("component", kind)
+        return "own", own_class("component", kind)
     return lookup(everything, kind, "component")

@@ -25,6 +25,12 @@ TASKS: dict[str, type[TensorTask]] = {
 }
 """id -> class; the v changes when a default changes what a task does"""
 
+WRAPPERS: dict[str, type[TensorTask]] = {}
+"""kind -> class of a task around a task (`task: {kind: …}`)"""
+
+KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS}
+"""every kind that stands where a task is wanted"""
+
 
 def make(id: str, preset: str | None = None, **settings: Any) -> TensorTask:
     """The task `id` with a preset's settings and then these.
@@ -33,7 +39,7 @@ def make(id: str, preset: str | None = None, **settings: Any) -> TensorTask:
         ConfigError: one line a mistake, with what came, what was wanted and a near miss.
     """
     try:
-        return lookup(TASKS, id, "task").model_validate({"preset": preset, **settings})
+        return lookup(KINDS, id, "task").model_validate({"preset": preset, **settings})
     except ValidationError as wrongs:
         raise ConfigError("\n".join(_line(id, error) for error in wrongs.errors())) from None
     except PydanticCustomError as unknown:
