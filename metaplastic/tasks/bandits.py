@@ -3,10 +3,14 @@
 `bandit_arms` draws the arms, `bandit_values` says what can be earned. The payoff of every arm is drawn in every trial,
 chosen or not: 1 or 0, or with `gaussian` normal with standard deviation 1. `gaussian` payoffs r are scored
 Phi(r / sqrt 2), which is uniform for a random arm; all others are their own score.
+
+The presets are the bandits of Wang et al. 2016 with 100 trials: independent arms, and the dependent ones whose arms
+pay with p and 1 - p (`wang16`: any p; easy .9, medium .75, hard .6). That paper's eleven arms are `dependent_arms.py`.
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from types import MappingProxyType
 from typing import Annotated, Literal, NamedTuple
 
@@ -32,7 +36,43 @@ class Arms(NamedTuple):
     """expected payoff of every arm; N trials, or 1 where nothing drifts"""
 
 
-class Bandit(DecisionTask):
+class ArmsTask(DecisionTask, ABC):
+    """Arms that pay 1 or 0 with probabilities that a lifetime draws at its birth, for all its trials."""
+
+    @abstractmethod
+    def birth(self, key: Int[Tensor, "*B"]) -> Arms:
+        """The expected payoffs of the arms, at every trial where they drift."""
+
+    @property
+    @abstractmethod
+    def arm_count(self) -> int:
+        """K."""
+
+    def question(self, key: Int[Tensor, "*B"], life: Arms, trial: Int[Tensor, "*T"]) -> Question:
+        """A constant 1; each arm's payoff is drawn, whether it is chosen or not."""
+        means = self.expected(life, trial)
+        best = means.max(-1)
+        payoff = self.payoffs(rng.condition_keys(rng.trial_keys(key, trial)), means)
+        return Question(torch.ones_like(means[..., :1]), payoff, best.values, torch.zeros_like(trial), best.indices)
+
+    def payoffs(self, key: Int[Tensor, "*T"], means: Float[Tensor, "*T K"]) -> Float[Tensor, "*T K"]:
+        """What each arm pays in trials with these condition keys: 1 or 0."""
+        return rng.coin(rng.words(key, self.arm_count), means).to(torch.float32)
+
+    def expected(self, life: Arms, trial: Int[Tensor, "*T"]) -> Float[Tensor, "*T K"]:
+        """Expected payoff of every arm in these trials."""
+        means = life.means
+        if means.shape[-2] == 1:
+            return means[..., 0, :].expand(*trial.shape, self.arm_count)
+        row = trial[..., None, None].expand(*trial.shape, 1, self.arm_count)
+        return means.expand(*trial.shape, *means.shape[-2:]).gather(-2, row).squeeze(-2)
+
+
+def _wang16(structure: str) -> MappingProxyType[str, object]:
+    return MappingProxyType({"structure": structure, "trials": 100, "feedback": True})
+
+
+class Bandit(ArmsTask):
     """K arms of unknown payoff; what to learn is which arm is best."""
 
     references = (
@@ -41,7 +81,13 @@ class Bandit(DecisionTask):
     )
     tags = ("bandit", "reward", "decisions")
     presets = MappingProxyType(
-        {"wang16": MappingProxyType({"structure": "correlated", "trials": 100, "feedback": True})}
+        {
+            "wang16": _wang16("correlated"),
+            "wang16_independent": _wang16("independent"),
+            "wang16_easy": _wang16("easy"),
+            "wang16_medium": _wang16("medium"),
+            "wang16_hard": _wang16("hard"),
+        }
     )
 
     kind: Literal["Bandit-v0"] = "Bandit-v0"
@@ -57,6 +103,11 @@ class Bandit(DecisionTask):
         return self
 
     @property
+    def arm_count(self) -> int:
+        """K."""
+        return self.arms
+
+    @property
     def spec(self) -> TaskSpec:
         """Chance, ceiling and criterion are those of `bandit_values`, over the learning trials."""
         values = (self.structure, self.arms, self.trials)
@@ -68,22 +119,11 @@ class Bandit(DecisionTask):
         """The expected payoffs of the arms, at every trial where they drift."""
         return Arms(STRUCTURES[self.structure](key, self.arms, self.lifetime_trials))
 
-    def question(self, key: Int[Tensor, "*B"], life: Arms, trial: Int[Tensor, "*T"]) -> Question:
-        """A constant 1; each arm's payoff is drawn, whether it is chosen or not."""
-        means = self.expected(life, trial)
-        words = rng.words(rng.condition_keys(rng.trial_keys(key, trial)), self.arms)
-        is_gaussian = self.structure == "gaussian"
-        payoff = means + rng.normal(words) if is_gaussian else rng.coin(words, means).to(torch.float32)
-        best = means.max(-1)
-        return Question(torch.ones_like(means[..., :1]), payoff, best.values, torch.zeros_like(trial), best.indices)
-
-    def expected(self, life: Arms, trial: Int[Tensor, "*T"]) -> Float[Tensor, "*T K"]:
-        """Expected payoff of every arm in these trials."""
-        means = life.means
-        if means.shape[-2] == 1:
-            return means[..., 0, :].expand(*trial.shape, self.arms)
-        row = trial[..., None, None].expand(*trial.shape, 1, self.arms)
-        return means.expand(*trial.shape, *means.shape[-2:]).gather(-2, row).squeeze(-2)
+    def payoffs(self, key: Int[Tensor, "*T"], means: Float[Tensor, "*T K"]) -> Float[Tensor, "*T K"]:
+        """1 or 0; normal about the mean where they are Gaussian."""
+        if self.structure == "gaussian":
+            return means + rng.normal(rng.words(key, self.arms))
+        return super().payoffs(key, means)
 
     def score(self, payoff: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:
         """The payoff, or Phi(payoff / sqrt 2) where it is Gaussian."""
