@@ -98,6 +98,17 @@ def tasks(tag: Annotated[str | None, typer.Option(help="only tasks that carry th
 
 
 @app.command()
+def gallery(
+    folder: Annotated[Path, typer.Argument(help="folder for the page and its pictures")],
+    tasks: Annotated[list[str] | None, typer.Argument(help="ids; all tasks if absent")] = None,
+) -> None:
+    """Draw one trial of every task, and a page that shows them."""
+    from metaplastic.platform.task_gallery import write_gallery
+
+    typer.echo(write_gallery(folder, tasks))
+
+
+@app.command()
 def schema(out: Annotated[Path | None, typer.Option(help="file to write; standard output if absent")] = None) -> None:
     """Write the JSON schema of experiment files, for editors."""
     from metaplastic.platform.describe import schema_text

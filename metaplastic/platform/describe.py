@@ -20,6 +20,7 @@ from metaplastic.fields import Evolves, Options, Slot
 from metaplastic.inner_loop.formula.grammar import FUNCTIONS
 from metaplastic.inner_loop.formula.program import SIGNALS_EXPLAINED
 from metaplastic.platform.catalog import ROOMS, find, room
+from metaplastic.platform.describe_task import task_facts
 from metaplastic.platform.evaluate import genome_of
 from metaplastic.platform.experiment import Experiment
 from metaplastic.tasks.registry import TASKS, list_tasks
@@ -43,7 +44,7 @@ def describe_kind(kind: str) -> Group:
     parts: list[Any] = [Text(f"{kind} ({what})", style="bold"), Text(inspect.getdoc(cls) or ""), Text("")]
     parts.append(_field_table(cls))
     if issubclass(cls, Task):
-        parts.append(_task_facts(cls))
+        parts.append(task_facts(cls))
     if kind == "formula":
         parts.append(_language())
     references = getattr(cls, "references", ())
@@ -109,10 +110,15 @@ def wanted(field: Any) -> str:
             return " | ".join(note.words)
         if isinstance(note, Slot):
             return f"kind: {' | '.join(note.names())}"
-    text = str(field.annotation) if "[" in str(field.annotation) else getattr(field.annotation, "__name__", "")
+    whole = str(field.annotation)
+    text = whole if "[" in whole or "|" in whole else getattr(field.annotation, "__name__", "")
     if text.startswith("dict[str, typing.Annotated"):
         return "name: number, gene or array"
+    if text.endswith("durations.Duration]"):
+        return "epoch: ms, {choice: [...]}, {uniform: [low, high]} or {exponential: mean, within: [low, high]}"
     words = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true | false"}
+    for name in tuple(words):
+        words[f"{name} | None"] = f"{words[name]} or none"
     signs = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
     bounds = "".join(f" {sign} {getattr(m, n)}" for m in field.metadata for n, sign in signs.items() if hasattr(m, n))
     return words.get(text, text.replace("typing.", "").replace("Literal", "").strip("[]")) + bounds
@@ -135,20 +141,18 @@ def _field_table(cls: type[BaseModel]) -> Table:
             if field.default is PydanticUndefined and not field.default_factory
             else field.get_default(call_default_factory=True)
         )
-        shown = default.model_dump() if isinstance(default, BaseModel) else default
-        table.add_row(name, wanted(field), Text(str(shown)), Text(field.description or ""))
+        shown = _plain(default)
+        table.add_row(name, Text(wanted(field)), Text(str(shown)), Text(field.description or ""))
     return table
 
 
-def _task_facts(cls: type[Task]) -> Group:
-    spec = cls.model_construct().spec  # as it is by default, also where a folder of data is still to be named
-    channels = ", ".join(f"{name} [{first}, {end})" for name, (first, end) in spec.channels.items())
-    lines = [
-        f"observation  {spec.observations} channels: {channels}",
-        f"response     {spec.response}, {spec.actions} actions; {spec.trial_steps} steps of {spec.dt:g} ms a trial",
-        f"score        chance {spec.chance:g}, ceiling {spec.ceiling:g}, criterion {spec.criterion:g}",
-    ]
-    return Group(Text(""), *(Text(line) for line in lines))
+def _plain(value: Any) -> Any:
+    """A default as a file would say it."""
+    if isinstance(value, BaseModel):
+        return value.model_dump()
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    return value.written() if hasattr(value, "written") else value
 
 
 def _language() -> Group:

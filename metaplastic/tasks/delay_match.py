@@ -128,6 +128,9 @@ class DelayNonMatchSample(ReadoutTask):
             criterion=1 - LEARNED_ERROR / (2 * TARGET),
             tags=self.tags,
             cite=self.references,
+            epochs=self.epochs,
+            oracle=1.0,
+            reward_range=(-2 * TARGET, 0.0),
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
