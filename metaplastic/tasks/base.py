@@ -12,6 +12,7 @@ at every step (readout, control), or waits until it may answer and then guesses 
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from functools import cached_property
@@ -241,14 +242,19 @@ def renew(make: Callable[..., Any], given: tuple[Any, ...], old: Any, where: Boo
 def _take(state: Any, lanes: Tensor, axes: int) -> Any:
     """These lanes of every tensor; the first `axes` axes count the lanes."""
     if isinstance(state, Tensor):
-        return state.reshape(-1, *state.shape[axes:]).index_select(0, lanes)
+        return _flat(state, axes).index_select(0, lanes)
     return None if state is None else rebuilt(state, [_take(part, lanes, axes) for part in state])
+
+
+def _flat(state: Tensor, axes: int) -> Tensor:
+    """The first `axes` axes as one; a tensor may be empty."""
+    return state.reshape(math.prod(state.shape[:axes]), *state.shape[axes:])
 
 
 def _put(state: Any, few: Any, lanes: Tensor, axes: int) -> Any:
     """The state with these lanes replaced."""
     if isinstance(state, Tensor):
-        flat = state.reshape(-1, *state.shape[axes:])
+        flat = _flat(state, axes)
         return flat.index_copy(0, lanes, few.to(flat.dtype)).reshape(state.shape)
     return (
         None if state is None else rebuilt(state, [_put(*pair, lanes, axes) for pair in zip(state, few, strict=True)])

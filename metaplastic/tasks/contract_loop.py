@@ -11,13 +11,9 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Judgement, Task, TrialBatch
 from metaplastic.tasks.base import Policy, Rollout, TensorTask, leaves, one_hot
-from metaplastic.tasks.choices import ChoiceTask
-from metaplastic.tasks.contract_blocks import LIVES
-from metaplastic.tasks.decisions import DecisionTask
-from metaplastic.tasks.trials import TrialTask
-from metaplastic.tasks.worlds import WorldTask
+from metaplastic.tasks.contract_blocks import LIVES, WHOLE_TRIALS
 
-LIFE = {"each": (7, 5), "readout": (1, 1), "choice": (1, 1), "act": (2, 0), "control": (2, 0)}
+LIFE = {"each": (7, 5), "readout": (1, 1), "choice": (1, 1), "act": (1, 1), "control": (1, 1)}
 """trials of learning and test in the short lives of these checks, by the kind of response"""
 LONGEST = 1500
 """steps after which a life in a closed loop is cut in these checks"""
@@ -52,28 +48,28 @@ def lives_one_life(task: Task) -> Iterator[str]:
         yield f"it cannot have {trials} trials and {test_trials} test trials, wanted any numbers from 1 on: {why}"
         return
     policies = [short.random_policy(torch.arange(LIVES))]
-    if isinstance(short, ChoiceTask):
+    if short.spec.response == "choice":
         policies.append(_impulsive(short))
     for policy in policies:
         seen = _life(short, policy)
-        if isinstance(short, DecisionTask):
+        if short.spec.response == "each":
             yield from _is_over(seen, short.lifetime_trials)
             yield from _loop_is_decisions(short, seen) if short.spec.open_loop else ()
-        elif isinstance(short, TrialTask):
+        elif short.spec.response in WHOLE_TRIALS and short.spec.open_loop:
             yield from _loop_is_trials(short, seen)
         else:
             yield from _trials_end(short, seen)
-            yield from _lives_alone(short, seen)
+            yield from _lives_alone(short, seen) if policy is policies[0] else ()
 
 
 def _life(task: TensorTask, policy: Policy, lifetimes: Tensor | None = None) -> Rollout:
     """A whole life and what comes after it; in a closed loop cut at `LONGEST` steps."""
     steps = task.lifetime_trials * task.spec.trial_steps
-    steps = (min(steps, LONGEST) if isinstance(task, WorldTask) else steps) + AFTERWARDS
+    steps = (steps if task.spec.open_loop else min(steps, LONGEST)) + AFTERWARDS
     return task.rollout(policy, torch.arange(LIVES) if lifetimes is None else lifetimes, steps)
 
 
-def _impulsive(task: ChoiceTask) -> Policy:
+def _impulsive(task: TensorTask) -> Policy:
     """Answers at any time, so that early answers and omissions come too."""
     keys = rng.lifetime_keys(1, torch.arange(LIVES), rng.POLICY)
 
@@ -98,7 +94,7 @@ def _trials_end(task: TensorTask, seen: Rollout) -> Iterator[str]:
 
 
 def _lives_alone(task: TensorTask, seen: Rollout) -> Iterator[str]:
-    """A lifetime lives the same in other company and another order."""
+    """A lifetime of the random policy lives the same in other company and another order."""
     order = torch.tensor([5, 2, 6, 0, 3, 1, 4])
     for lanes in order.split(3):
         alone = _life(task, task.random_policy(lanes), lanes)
@@ -117,7 +113,7 @@ def _is_over(seen: Rollout, first: int | Tensor) -> Iterator[str]:
             yield "something is paid or counted after a life's end"
 
 
-def _loop_is_decisions(task: DecisionTask, seen: Rollout) -> Iterator[str]:
+def _loop_is_decisions(task: TensorTask, seen: Rollout) -> Iterator[str]:
     count = task.lifetime_trials
     block = task.decisions(torch.arange(LIVES), 0, count)
     payoff = block.payoff.gather(-1, seen.action[:count, :, None]).squeeze(-1)
@@ -131,7 +127,7 @@ def _loop_is_decisions(task: DecisionTask, seen: Rollout) -> Iterator[str]:
     )
 
 
-def _loop_is_trials(task: TrialTask, seen: Rollout) -> Iterator[str]:
+def _loop_is_trials(task: TensorTask, seen: Rollout) -> Iterator[str]:
     complaints = list(_trials_end(task, seen))
     if complaints:
         yield from complaints
@@ -153,14 +149,14 @@ def _loop_is_trials(task: TrialTask, seen: Rollout) -> Iterator[str]:
 
 
 def _trial_agrees(
-    task: TrialTask, seen: Rollout, batch: TrialBatch, verdict: Judgement, rows: slice, lane: int
+    task: TensorTask, seen: Rollout, batch: TrialBatch, verdict: Judgement, rows: slice, lane: int
 ) -> Iterator[str]:
     info, steps = seen.info, rows.stop - rows.start
     x, y, w, epoch = (field[:, lane] for field in batch[:4])
     yield from _differ(
         "render",
         observations=(seen.observation[rows, lane], x[:steps]),
-        targets=(task.outputs(info.target[rows, lane]), y[:steps]),
+        targets=(_outputs(task, info.target[rows, lane]), y[:steps]),
         weights=(info.weight[rows, lane], w[:steps]),
         epochs=(info.epoch[rows, lane], epoch[:steps]),
         kinds=(info.kind[rows, lane], batch.kind[lane].expand(steps)),
@@ -169,9 +165,14 @@ def _trial_agrees(
     paid = seen.reward[rows, lane].double().sum()
     if not torch.isclose(paid, verdict.reward[lane].double(), rtol=1e-5, atol=1e-5):
         yield f"the rewards of step sum to {paid:.6g} in a trial to which judge gives {verdict.reward[lane]:.6g}"
-    length = int(batch.drawn.length[lane])
+    length = len(x) if batch.length is None else int(batch.length[lane])
     if x[length:].any() or w[length:].any():
         yield "render shows or judges something after the trial's end"
+
+
+def _outputs(task: Any, target: Tensor) -> Tensor:
+    """Targets of a loop as outputs."""
+    return task.outputs(target)
 
 
 def _differ(block: str, **pairs: tuple[Tensor, Tensor]) -> Iterator[str]:

@@ -14,10 +14,9 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Task
-from metaplastic.tasks.base import Policy
+from metaplastic.tasks.base import Policy, TensorTask
 from metaplastic.tasks.decisions import DecisionTask, Question
 from metaplastic.tasks.trials import TrialTask
-from metaplastic.tasks.worlds import WorldTask
 
 LIVES = 256
 TRIALS = {"each": 50, "readout": 4, "choice": 4}
@@ -32,7 +31,7 @@ def random_earns_chance(task: Task) -> Iterator[str]:
         scores = task.score(_questions(task).payoff)
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=False)
-    elif isinstance(task, WorldTask):
+    elif isinstance(task, TensorTask) and task.spec.response != "each":
         task = _shortened(task)
         scores = _life_scores(task, task.random_policy(_lifetimes()))
     else:
@@ -57,7 +56,7 @@ def oracle_earns_ceiling(task: Task) -> Iterator[str]:
             yield "an action of the oracle does not count as correct"
     elif isinstance(task, TrialTask):
         scores = _trial_scores(task, is_oracle=True)
-    elif isinstance(task, WorldTask):
+    elif isinstance(task, TensorTask) and task.spec.response != "each":
         task = _shortened(task)
         scores = _life_scores(task, task.oracle_policy())
     else:
@@ -97,13 +96,13 @@ def _trial_scores(task: TrialTask, *, is_oracle: bool) -> Float[Tensor, "T L"]:
     return torch.stack(rows)
 
 
-def _shortened(task: WorldTask) -> WorldTask:
+def _shortened(task: TensorTask) -> TensorTask:
     """The task with so few trials that a life takes about `STEPS` steps."""
     trials = max(1, STEPS // task.spec.trial_steps - task.test_trials)
     return type(task).model_validate({**task.model_dump(), "trials": min(task.trials, trials)})
 
 
-def _life_scores(task: WorldTask, policy: Policy) -> Float[Tensor, "1 L"]:
+def _life_scores(task: TensorTask, policy: Policy) -> Float[Tensor, "1 L"]:
     """Mean score of the trials of each life."""
     seen = task.rollout(policy, _lifetimes(), task.lifetime_trials * task.spec.trial_steps)
     return (seen.info.score.sum(0) / seen.info.trial_end.sum(0))[None]

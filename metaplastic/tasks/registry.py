@@ -8,24 +8,62 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
+from metaplastic.tasks.acrobot import Acrobot
 from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
+from metaplastic.tasks.cart_pole import CartPole
+from metaplastic.tasks.delay_comparison import DelayComparison
 from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
+from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
+from metaplastic.tasks.pattern_memory import PatternMemory
+from metaplastic.tasks.pendulum import Pendulum
 from metaplastic.tasks.perceptual import PerceptualDecisionMaking
+from metaplastic.tasks.reversal_bandit import ReversalBandit
+from metaplastic.tasks.swing_up import CartPoleSwingUp
 from metaplastic.tasks.two_step import TwoStep
+from metaplastic.tasks.volatile_bandit import VolatileBandit
+from metaplastic.tasks.wrap_action import ActionNoise, RewardDelay, Sticky
+from metaplastic.tasks.wrap_autoreset import AutoReset
+from metaplastic.tasks.wrap_feedback import WithFeedback, WithRewardPulse
+from metaplastic.tasks.wrap_sight import ObsDelay, ObsNoise, PermuteChannels
+from metaplastic.tasks.wrap_spikes import SpikeEncode
+from metaplastic.tasks.wrap_time import InterTrial, RepeatFrame
 
 TASKS: dict[str, type[TensorTask]] = {
     "Bandit-v0": Bandit,
+    "DelayComparison-v0": DelayComparison,
     "DelayNonMatchSample-v0": DelayNonMatchSample,
     "DigitsBandit-v0": DigitsBandit,
     "MNISTBandit-v0": MNISTBandit,
+    "PatternMemory-v0": PatternMemory,
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
+    "Acrobot-v1": Acrobot,
+    "CartPole-v1": CartPole,
+    "CartPoleSwingUp-v0": CartPoleSwingUp,
+    "MountainCar-v0": MountainCar,
+    "MountainCarContinuous-v0": MountainCarContinuous,
+    "Pendulum-v1": Pendulum,
+    "ReversalBandit-v0": ReversalBandit,
+    "VolatileBandit-v0": VolatileBandit,
     "TwoStep-v0": TwoStep,
 }
 """id -> class; the v changes when a default changes what a task does"""
 
-WRAPPERS: dict[str, type[TensorTask]] = {}
+WRAPPERS: dict[str, type[TensorTask]] = {
+    "ActionNoise": ActionNoise,
+    "AutoReset": AutoReset,
+    "InterTrial": InterTrial,
+    "ObsDelay": ObsDelay,
+    "ObsNoise": ObsNoise,
+    "PermuteChannels": PermuteChannels,
+    "RepeatFrame": RepeatFrame,
+    "RewardDelay": RewardDelay,
+    "SpikeEncode": SpikeEncode,
+    "Sticky": Sticky,
+    "WithFeedback": WithFeedback,
+    "WithRewardPulse": WithRewardPulse,
+}
 """kind -> class of a task around a task (`task: {kind: …}`)"""
 
 KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS}
