@@ -25,6 +25,13 @@ from metaplastic.tasks.registry import TASKS, list_tasks, make
 
 LONG = 1200
 """steps of the longest trial from which a preset's contract takes too long for every day"""
+BULKY = 200_000
+"""and numbers of a trial, shown and answered"""
+
+
+def is_slow(spec: TaskSpec) -> bool:
+    """Whether its contract takes too long for every day."""
+    return spec.trial_steps > LONG or spec.trial_steps * (spec.observations + spec.actions) > BULKY
 
 
 def cases() -> Iterator[Any]:
@@ -32,8 +39,9 @@ def cases() -> Iterator[Any]:
     for id, cls in TASKS.items():
         for preset in cls.presets or (None,):
             needs_files = "data_root" in cls.model_fields and cls.model_fields["data_root"].is_required()
-            steps = 1 if needs_files else make(id, preset=preset).spec.trial_steps
-            yield pytest.param(id, preset, marks=[pytest.mark.slow] * (steps > LONG))
+            spec = None if needs_files else make(id, preset=preset).spec
+            slow = spec is not None and is_slow(spec)
+            yield pytest.param(id, preset, marks=[pytest.mark.slow] * slow)
 
 
 CASES = list(cases())
