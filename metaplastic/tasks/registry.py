@@ -12,17 +12,23 @@ from metaplastic.tasks.acrobot import Acrobot
 from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.cart_pole import CartPole
+from metaplastic.tasks.context import ContextDecisionMaking
 from metaplastic.tasks.delay_comparison import DelayComparison
 from metaplastic.tasks.delay_match import DelayNonMatchSample
+from metaplastic.tasks.economic import EconomicDecisionMaking
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
 from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
+from metaplastic.tasks.multisensory import MultiSensoryIntegration
 from metaplastic.tasks.pattern_memory import PatternMemory
 from metaplastic.tasks.pendulum import Pendulum
 from metaplastic.tasks.perceptual import PerceptualDecisionMaking
+from metaplastic.tasks.pulses import PulseDecisionMaking
 from metaplastic.tasks.reversal_bandit import ReversalBandit
 from metaplastic.tasks.swing_up import CartPoleSwingUp
 from metaplastic.tasks.two_step import TwoStep
+from metaplastic.tasks.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.volatile_bandit import VolatileBandit
+from metaplastic.tasks.wager import PostDecisionWager
 from metaplastic.tasks.wrap_action import ActionNoise, RewardDelay, Sticky
 from metaplastic.tasks.wrap_autoreset import AutoReset
 from metaplastic.tasks.wrap_feedback import WithFeedback, WithRewardPulse
@@ -32,10 +38,13 @@ from metaplastic.tasks.wrap_time import InterTrial, RepeatFrame
 
 TASKS: dict[str, type[TensorTask]] = {
     "Bandit-v0": Bandit,
+    "ContextDecisionMaking-v0": ContextDecisionMaking,
     "DelayComparison-v0": DelayComparison,
     "DelayNonMatchSample-v0": DelayNonMatchSample,
     "DigitsBandit-v0": DigitsBandit,
+    "EconomicDecisionMaking-v0": EconomicDecisionMaking,
     "MNISTBandit-v0": MNISTBandit,
+    "MultiSensoryIntegration-v0": MultiSensoryIntegration,
     "PatternMemory-v0": PatternMemory,
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
     "Acrobot-v1": Acrobot,
@@ -44,7 +53,10 @@ TASKS: dict[str, type[TensorTask]] = {
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "Pendulum-v1": Pendulum,
+    "PostDecisionWager-v0": PostDecisionWager,
+    "PulseDecisionMaking-v0": PulseDecisionMaking,
     "ReversalBandit-v0": ReversalBandit,
+    "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
     "TwoStep-v0": TwoStep,
 }
