@@ -164,7 +164,8 @@ class TensorTask(Task, ABC):
 
     def step_(self, state: Any, seen: TimeStep, action: Tensor) -> None:
         """`step` that writes what comes of it into the tensors of the old: for capture in a CUDA graph."""
-        for old, new in zip(leaves((state, seen)), leaves(self.step(state, action)), strict=True):
+        made = [new.clone() for new in leaves(self.step(state, action))]  # what is new may lie in what is old
+        for old, new in zip(leaves((state, seen)), made, strict=True):
             old.copy_(new)
 
     def rollout(

@@ -96,5 +96,6 @@ def _within(batch: TrialBatch) -> Tensor:
 
 def _spells(task: ChoiceTask, batch: TrialBatch, tried: Tensor) -> Iterator[tuple[str, Tensor]]:
     yield "throughout", tried
+    yield "at the last moment", tried * (torch.arange(len(batch.w))[:, None] == batch.drawn.length - 1)
     for place, name in enumerate(task.epochs):
         yield f"in epoch {name}", tried * (batch.epoch == place)

@@ -114,7 +114,7 @@ class DecisionTask(TensorTask, ABC):
             weight=zero,
         )
         state = settled(state, fresh=True)
-        return state, TimeStep(self.observe(state), zero, ~alive, ~alive, info)
+        return state, settled(TimeStep(self.observe(state), zero, ~alive, ~alive, info), fresh=True)
 
     def step(self, state: DecisionState, action: Int[Tensor, "*B"]) -> tuple[DecisionState, TimeStep]:
         """Pay the action, ask the next question."""

@@ -21,6 +21,9 @@ from metaplastic import rng
 from metaplastic.core import TrialBatch
 from metaplastic.tasks.base import Info, TensorTask, TimeStep, renew, settled
 
+_AT_ONCE = 1 << 15
+"""frames that `render` makes at once on a CPU, so that what lies between stays in the cache"""
+
 
 class Frame(NamedTuple):
     """What is shown and wanted at a step."""
@@ -117,9 +120,15 @@ class TrialTask(TensorTask, ABC):
         """
         drawn = self.drawn(lifetime, trial, seed)
         steps = torch.arange(self.facts.trial_steps, device=lifetime.device)
-        t = steps.reshape(-1, *(1,) * lifetime.ndim).expand(-1, *lifetime.shape)
-        x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
-        return TrialBatch(x, self.outputs(y), w, epoch, drawn.kind, drawn.length, drawn)
+        whole = lifetime.device.type != "cpu" or torch.compiler.is_compiling()
+        at_once = len(steps) if whole else max(1, _AT_ONCE // max(1, lifetime.numel()))
+        blocks = []
+        for some in steps.split(at_once):
+            t = some.reshape(-1, *(1,) * lifetime.ndim).expand(-1, *lifetime.shape).contiguous()
+            x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
+            blocks.append((x, self.outputs(y), w, epoch))
+        frames = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
+        return TrialBatch(*frames, drawn.kind, drawn.length, drawn)
 
     def drawn(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> Drawn:
         """What one trial of these lifetimes draws.
@@ -164,7 +173,7 @@ class TrialTask(TensorTask, ABC):
             weight=nothing,
         )
         state = settled(state, fresh=True)
-        return state, TimeStep(self.observe(state), nothing, ~yes, ~yes, info)
+        return state, settled(TimeStep(self.observe(state), nothing, ~yes, ~yes, info), fresh=True)
 
     def step(self, state: TrialState, action: Tensor) -> tuple[TrialState, TimeStep]:
         """Judge or remember the answer, show the next frame; the next trial's first one where this trial ends."""

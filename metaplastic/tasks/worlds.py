@@ -111,7 +111,7 @@ class WorldTask(TensorTask, ABC):
         epoch = zero.to(torch.int8)
         info = Info(epoch, zero, zero, zero, ~yes, ~yes, unjudged, nothing, nothing, self.oracle(state), nothing)
         state = settled(state, fresh=True)
-        return state, TimeStep(self.observe(state), nothing, ~yes, ~yes, info)
+        return state, settled(TimeStep(self.observe(state), nothing, ~yes, ~yes, info), fresh=True)
 
     def step(self, state: WorldState, action: Tensor) -> tuple[WorldState, TimeStep]:
         """Act; the next trial begins where this one ends."""
