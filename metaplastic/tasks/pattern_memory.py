@@ -48,7 +48,7 @@ WAVES = 4
 class Bank(NamedTuple):
     """What a trial draws."""
 
-    pictures: Float[Tensor, "*B P+2 I"]
+    pictures: Float[Tensor, "*B R I"]
     """what is shown: each pattern, the one to be completed with its hole, and nothing"""
     whole: Float[Tensor, "*B N"]
     """what is wanted"""

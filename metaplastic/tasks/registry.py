@@ -25,6 +25,7 @@ from metaplastic.tasks.perceptual import PerceptualDecisionMaking
 from metaplastic.tasks.pulses import PulseDecisionMaking
 from metaplastic.tasks.reversal_bandit import ReversalBandit
 from metaplastic.tasks.swing_up import CartPoleSwingUp
+from metaplastic.tasks.t_maze import TMaze, TMazeSteering
 from metaplastic.tasks.two_step import TwoStep
 from metaplastic.tasks.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.volatile_bandit import VolatileBandit
@@ -35,6 +36,9 @@ from metaplastic.tasks.wrap_feedback import WithFeedback, WithRewardPulse
 from metaplastic.tasks.wrap_sight import ObsDelay, ObsNoise, PermuteChannels
 from metaplastic.tasks.wrap_spikes import SpikeEncode
 from metaplastic.tasks.wrap_time import InterTrial, RepeatFrame
+from metaplastic.tasks.yang19 import ALIASES as YANG19_ALIASES
+from metaplastic.tasks.yang19 import YANG19
+from metaplastic.tasks.yang19_readout import Yang19Readout
 
 TASKS: dict[str, type[TensorTask]] = {
     "Bandit-v0": Bandit,
@@ -58,9 +62,16 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReversalBandit-v0": ReversalBandit,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
+    "TMaze-v0": TMaze,
+    "TMazeSteering-v0": TMazeSteering,
     "TwoStep-v0": TwoStep,
+    **YANG19,
+    "yang19.readout-v0": Yang19Readout,
 }
 """id -> class; the v changes when a default changes what a task does"""
+
+ALIASES: dict[str, str] = {**YANG19_ALIASES}
+"""other names that `make` knows -> ids"""
 
 WRAPPERS: dict[str, type[TensorTask]] = {
     "ActionNoise": ActionNoise,
@@ -89,7 +100,7 @@ def make(id: str, preset: str | None = None, **settings: Any) -> TensorTask:
         ConfigError: one line a mistake, with what came, what was wanted and a near miss.
     """
     try:
-        return lookup(KINDS, id, "task").model_validate({"preset": preset, **settings})
+        return lookup(KINDS, ALIASES.get(id, id), "task").model_validate({"preset": preset, **settings})
     except ValidationError as wrongs:
         raise ConfigError("\n".join(_line(id, error) for error in wrongs.errors())) from None
     except PydanticCustomError as unknown:
