@@ -34,13 +34,18 @@ def is_slow(spec: TaskSpec) -> bool:
     return spec.trial_steps > LONG or spec.trial_steps * (spec.observations + spec.actions) > BULKY
 
 
+def is_sibling(id: str, preset: str | None) -> bool:
+    """Whether a member of its collection with the same code is checked every day."""
+    return id.startswith("yang19.") and preset == "yang19" and id[7:-3] not in ("go", "ctxdm1", "dms")
+
+
 def cases() -> Iterator[Any]:
     """Every id and preset; long ones are marked slow."""
     for id, cls in TASKS.items():
         for preset in cls.presets or (None,):
             needs_files = "data_root" in cls.model_fields and cls.model_fields["data_root"].is_required()
             spec = None if needs_files else make(id, preset=preset).spec
-            slow = spec is not None and is_slow(spec)
+            slow = spec is not None and (is_slow(spec) or is_sibling(id, preset))
             yield pytest.param(id, preset, marks=[pytest.mark.slow] * slow)
 
 
