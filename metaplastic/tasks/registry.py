@@ -15,8 +15,12 @@ from metaplastic.tasks.cart_pole import CartPole
 from metaplastic.tasks.context import ContextDecisionMaking
 from metaplastic.tasks.delay_comparison import DelayComparison
 from metaplastic.tasks.delay_match import DelayNonMatchSample
+from metaplastic.tasks.delayed_xor import DelayedXOR
+from metaplastic.tasks.dependent_arms import DependentArms
 from metaplastic.tasks.economic import EconomicDecisionMaking
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
+from metaplastic.tasks.match_category import DelayMatchCategory, MatchToCategory
+from metaplastic.tasks.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
 from metaplastic.tasks.multisensory import MultiSensoryIntegration
 from metaplastic.tasks.pattern_memory import PatternMemory
@@ -41,32 +45,38 @@ from metaplastic.tasks.yang19 import YANG19
 from metaplastic.tasks.yang19_readout import Yang19Readout
 
 TASKS: dict[str, type[TensorTask]] = {
+    "Acrobot-v1": Acrobot,
     "Bandit-v0": Bandit,
+    "CartPole-v1": CartPole,
+    "CartPoleSwingUp-v0": CartPoleSwingUp,
     "ContextDecisionMaking-v0": ContextDecisionMaking,
     "DelayComparison-v0": DelayComparison,
+    "DelayMatchCategory-v0": DelayMatchCategory,
+    "DelayMatchSample-v0": DelayMatchSample,
+    "DelayMatchSampleDistractor1D-v0": DelayMatchSampleDistractor1D,
     "DelayNonMatchSample-v0": DelayNonMatchSample,
+    "DelayedXOR-v0": DelayedXOR,
+    "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
     "MNISTBandit-v0": MNISTBandit,
-    "MultiSensoryIntegration-v0": MultiSensoryIntegration,
-    "PatternMemory-v0": PatternMemory,
-    "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
-    "Acrobot-v1": Acrobot,
-    "CartPole-v1": CartPole,
-    "CartPoleSwingUp-v0": CartPoleSwingUp,
+    "MatchToCategory-v0": MatchToCategory,
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
+    "MultiSensoryIntegration-v0": MultiSensoryIntegration,
+    "PatternMemory-v0": PatternMemory,
     "Pendulum-v1": Pendulum,
+    "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
     "PostDecisionWager-v0": PostDecisionWager,
     "PulseDecisionMaking-v0": PulseDecisionMaking,
     "ReversalBandit-v0": ReversalBandit,
-    "VibrotactileDetection-v0": VibrotactileDetection,
-    "VolatileBandit-v0": VolatileBandit,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
     "TwoStep-v0": TwoStep,
-    **YANG19,
+    "VibrotactileDetection-v0": VibrotactileDetection,
+    "VolatileBandit-v0": VolatileBandit,
     "yang19.readout-v0": Yang19Readout,
+    **YANG19,
 }
 """id -> class; the v changes when a default changes what a task does"""
 
