@@ -3,9 +3,7 @@
     two directions   u+ = (1 + c) / 2 on the shown side, u- = (1 - c) / 2 on the other, c the coherence        (1)
     a ring of K > 2  u_i = 1/2 + c/2 cos(theta_i - theta)                                                      (2)
 
-An ideal observer of two channels with independent noise sigma sees the difference c for T ms:
-
-    P(right | c, T) = Phi( c sqrt(T) / (sqrt(2) sigma) )                                                       (3)
+The ceiling is the ideal observer's of `ideal.py`, (1) for two directions and (2) for a ring.
 
 Presets: `song17` and `rt` (Song, Yang & Wang 2017, and its code), `neurogym` (Molano-Mazon et al. 2022; here the
 fixation channel stays on until the decision, so that there is a go cue), `delay` (Inagaki et al. 2019).
@@ -14,7 +12,6 @@ fixation channel stays on until the decision, so that there is a go cue), `delay
 from __future__ import annotations
 
 import math
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
@@ -25,9 +22,10 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec, wrong
+from metaplastic.tasks import ideal
 from metaplastic.tasks.choices import SCHEMES, ChoiceTask
 from metaplastic.tasks.constants import look_up, ring
-from metaplastic.tasks.durations import Duration
+from metaplastic.tasks.durations import Duration, timings
 from metaplastic.tasks.epochs import When
 
 
@@ -37,10 +35,6 @@ class Dots(NamedTuple):
     side: Int[Tensor, "*B"]
     """the direction, in [0, K)"""
     coherence: Float[Tensor, "*B"]
-
-
-def _timing(**epochs: Any) -> dict[str, Duration]:
-    return {name: Duration.read(value) for name, value in epochs.items()}
 
 
 class PerceptualDecisionMaking(ChoiceTask):
@@ -92,7 +86,7 @@ class PerceptualDecisionMaking(ChoiceTask):
     kind: Literal["PerceptualDecisionMaking-v0"] = "PerceptualDecisionMaking-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = _timing(
+    timing: dict[str, Duration] = timings(
         fixation=750, stimulus={"exponential": 330, "within": [80, 1500]}, delay=0, decision=500
     )
     """epoch -> ms, or how it is drawn; a stimulus of 0 is shown in the decision instead, which is then a reaction"""
@@ -126,10 +120,11 @@ class PerceptualDecisionMaking(ChoiceTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Ceiling by (3), over coherences and durations; the published criterion is .99 answered, .80 right."""
+        """Ceiling over coherences and durations; the published criterion is .99 answered, .80 right."""
         names = ("fixate", *(("left", "right") if self.directions == 2 else map(str, range(self.directions))))
         shown = self.timing[self.noisy_in()[0]]
-        ceiling = ideal_score(self.coherences, shown, self.dt, self.sigma) if self.directions == 2 else 1.0
+        seen = (self.coherences, shown, self.dt, self.sigma)
+        ceiling = ideal.two_channels(*seen) if self.directions == 2 else ideal.ring(*seen, self.directions)
         chance = 1 / self.directions
         return self.describe_choice(
             {"fixation": 1, "evidence": self.directions},
@@ -171,15 +166,3 @@ class PerceptualDecisionMaking(ChoiceTask):
         if self.reward_decay is None:
             return verdict
         return verdict._replace(reward=verdict.reward * torch.exp(when.since * (-self.dt / self.reward_decay)))
-
-
-@lru_cache
-def ideal_score(coherences: tuple[float, ...], shown: Duration, dt: float, sigma: float) -> float:
-    """(3), averaged over coherences and the steps of `shown`."""
-    table = shown.table(dt)
-    seen = (table.support.double() * dt).sqrt()
-    total = 0.0
-    for c in coherences:
-        z = c * seen / (math.sqrt(2) * sigma) if sigma else torch.full_like(seen, math.inf if c else 0.0)
-        total += float((table.probabilities * torch.special.ndtr(z)).sum())
-    return total / len(coherences)
