@@ -91,19 +91,39 @@ def criterion(structure: str, arms: int, trials: int) -> float:
 @lru_cache
 def ideal_independent(trials: int) -> float:
     """(1): expected successes of the ideal observer of two independent arms over `trials` trials."""
+    return _solve(trials, keep=False)[0]
+
+
+@lru_cache(maxsize=2)
+def ideal_choices(trials: int) -> tuple[np.ndarray, ...]:
+    """The policy of (1): for each trial n, which arm after so many pulls and successes [pulls of arm 1, s1, s2].
+
+    Arm 0 where both are as good; 0 where the counts cannot be.
+    """
+    return _solve(trials, keep=True)[1]
+
+
+def _solve(trials: int, *, keep: bool) -> tuple[float, tuple[np.ndarray, ...]]:
+    """(1) backwards: its value, and the choices of every trial if `keep`."""
     value = [np.zeros((pulls + 1, trials - pulls + 1)) for pulls in range(trials + 1)]  # [pulls of arm 1][s1, s2]
+    choices = []
     for n in range(trials - 1, -1, -1):
-        value = [_better_arm(value[pulls + 1], value[pulls], pulls, n - pulls) for pulls in range(n + 1)]
-    return value[0].item()
+        worth = [_worths(value[pulls + 1], value[pulls], pulls, n - pulls) for pulls in range(n + 1)]
+        value = [np.maximum(first, second) for first, second in worth]
+        if keep:
+            choices.append(np.zeros((n + 1, n + 1, n + 1), dtype=np.uint8))
+            for pulls, (first, second) in enumerate(worth):
+                choices[-1][pulls, : pulls + 1, : n - pulls + 1] = second > first
+    return value[0].item(), tuple(reversed(choices))
 
 
-def _better_arm(after1: np.ndarray, after2: np.ndarray, pulls1: int, pulls2: int) -> np.ndarray:
-    """One maximum of (1), for all successes [s1, s2]; `after1` and `after2` are the values after one more pull."""
+def _worths(after1: np.ndarray, after2: np.ndarray, pulls1: int, pulls2: int) -> tuple[np.ndarray, np.ndarray]:
+    """Both sides of one maximum of (1), for all successes [s1, s2]; `after` are the values after one more pull."""
     mean1 = (np.arange(pulls1 + 1.0)[:, None] + 1) / (pulls1 + 2)
     mean2 = (np.arange(pulls2 + 1.0)[None, :] + 1) / (pulls2 + 2)
     first = mean1 * (1 + after1[1:]) + (1 - mean1) * after1[:-1]
     second = mean2 * (1 + after2[:, 1:]) + (1 - mean2) * after2[:, :-1]
-    return np.maximum(first, second)
+    return first, second
 
 
 def ideal_mirrored(p: np.ndarray, weight: np.ndarray, trials: int) -> float:
