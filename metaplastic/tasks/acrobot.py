@@ -13,7 +13,7 @@ that arrives. Solved from a mean return of -100.
     score = 1 + return / 500                                                                                     (3)
 
 `mass` and `length` multiply those of both links (I with m l^2). The oracle pumps energy: the joint's torque follows
-the sign of a weighted sum of the two angular velocities.
+the sign of the difference of the two angular velocities.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.tasks.control import PRESETS, ControlTask, Factor, Physics, factors, scores, start
+from metaplastic.tasks.control import GYMNASIUM, PRESETS, ControlTask, Factor, Physics, factors, scores, start
 from metaplastic.tasks.world_values import Measured
 from metaplastic.tasks.worlds import Happening
 
@@ -86,11 +86,11 @@ class Acrobot(ControlTask):
 
     references = (
         "Sutton 1996, Generalization in reinforcement learning: successful examples using sparse coarse coding, NIPS 8",
-        "Towers et al. 2024, Gymnasium: a standard interface for reinforcement learning environments, arXiv:2407.17032",
+        GYMNASIUM,
     )
     tags = ("control", "reward")
     threshold = 1 - 100 / STEPS
-    measured = scores(fixed=Measured(0.0, 1.0), drawn=Measured(0.0, 1.0))
+    measured = scores(fixed=Measured(0.0022, 0.8317), drawn=Measured(0.0584, 0.8035))
     presets = PRESETS
 
     kind: Literal["Acrobot-v1"] = "Acrobot-v1"
@@ -140,4 +140,4 @@ class Acrobot(ControlTask):
 
 def pumped(links: Links) -> Float[Tensor, "*B"]:
     """Its sign is the torque's."""
-    return links.second_spin - 0.5 * links.first_spin
+    return links.second_spin - links.first_spin

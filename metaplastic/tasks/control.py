@@ -32,6 +32,11 @@ from metaplastic.tasks.worlds import WorldTask
 
 Factor = Tensor | float
 
+GYMNASIUM = (
+    "Towers et al. 2024, Gymnasium: a standard interface for reinforcement learning environments, arXiv:2407.17032"
+)
+"""the reference of its environments"""
+
 PRESETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
         "gymnasium": MappingProxyType({}),

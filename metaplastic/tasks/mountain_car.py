@@ -14,6 +14,9 @@ It begins at rest in U(-.6, -.4) and ends at the goal. A step has no unit of tim
 whose border (3) is a parabola found by random search, the second in proportion to the velocity, which costs little.
 
     a = sign(v - .0030 - .0016 x + .0098 x^2)                                                                     (3)
+
+The random policy never arrived in 16 384 episodes of MountainCar (with drawn bodies it scored .00001) and scored .0011
++- .0002 in MountainCarContinuous, where one in 600 arrives: `chance` says 0 for what no life of a few hundred shows.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.tasks.control import PRESETS, ControlTask, Physics, factors, scores, start
+from metaplastic.tasks.control import GYMNASIUM, PRESETS, ControlTask, Physics, factors, scores, start
 from metaplastic.tasks.world_values import Measured
 from metaplastic.tasks.worlds import Happening
 
@@ -57,7 +60,7 @@ class _HillTask(ControlTask, ABC):
 
     references: ClassVar[tuple[str, ...]] = (
         "Moore 1990, Efficient memory-based learning for robot control, PhD thesis, University of Cambridge",
-        "Towers et al. 2024, Gymnasium: a standard interface for reinforcement learning environments, arXiv:2407.17032",
+        GYMNASIUM,
     )
     presets = PRESETS
 
@@ -78,7 +81,7 @@ class MountainCar(_HillTask):
 
     tags = ("control", "reward", "exploration")
     threshold = 1 - 110 / STEPS
-    measured = scores(fixed=Measured(0.0, 1.0), drawn=Measured(0.0, 1.0))
+    measured = scores(fixed=Measured(0.0, 0.4737), drawn=Measured(0.0, 0.3812))
 
     kind: Literal["MountainCar-v0"] = "MountainCar-v0"
 
@@ -88,7 +91,12 @@ class MountainCar(_HillTask):
         return {"position": 1, "velocity": 1}, 3, more
 
     def advance(
-        self, key: Int[Tensor, "*B"], life: Physics | None, world: Car, action: Int[Tensor, "*B"], step: Int[Tensor, "*B"]
+        self,
+        key: Int[Tensor, "*B"],
+        life: Physics | None,
+        world: Car,
+        action: Int[Tensor, "*B"],
+        step: Int[Tensor, "*B"],
     ) -> Happening:
         """Drive; -1, also at the goal."""
         del key
@@ -111,7 +119,7 @@ class MountainCarContinuous(_HillTask):
     answered_by = "control"
     tags = ("control", "continuous", "reward", "exploration")
     threshold = 0.9
-    measured = scores(fixed=Measured(0.0, 1.0), drawn=Measured(0.0, 1.0))
+    measured = scores(fixed=Measured(0.0, 0.9855), drawn=Measured(0.0390, 0.9789))
 
     kind: Literal["MountainCarContinuous-v0"] = "MountainCarContinuous-v0"
 
@@ -121,7 +129,12 @@ class MountainCarContinuous(_HillTask):
         return {"position": 1, "velocity": 1}, 1, {**more, "action_names": ("force",)}
 
     def advance(
-        self, key: Int[Tensor, "*B"], life: Physics | None, world: Car, action: Float[Tensor, "*B 1"], step: Int[Tensor, "*B"]
+        self,
+        key: Int[Tensor, "*B"],
+        life: Physics | None,
+        world: Car,
+        action: Float[Tensor, "*B 1"],
+        step: Int[Tensor, "*B"],
     ) -> Happening:
         """Drive; effort costs, arriving pays."""
         del key, step
@@ -141,5 +154,5 @@ class MountainCarContinuous(_HillTask):
         return (push * (mass / force)).clamp(-1, 1)[..., None]
 
 
-GAIN, SET_OFF = 15.0, 0.1
+GAIN, SET_OFF = 8.0, 0.02
 """output per velocity, and at rest, of the second oracle"""
