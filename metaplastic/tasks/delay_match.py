@@ -18,14 +18,14 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Int
 from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Judgement, TaskSpec, wrong
+from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_of
-from metaplastic.tasks.readouts import ReadoutTask
+from metaplastic.tasks.sign_readout import SignReadout
 from metaplastic.tasks.trials import Drawn, Frame
 
 TARGET = 0.98
@@ -43,13 +43,13 @@ class Onset(NamedTuple):
     """first step of the second stimulus"""
 
 
-class DelayNonMatchSample(ReadoutTask):
+class DelayNonMatchSample(SignReadout):
     """Delayed non-match to sample (delayed exclusive or), answered by one output at the end of the trial."""
 
     references = ("Miconi 2017, Biologically plausible learning in recurrent neural networks, eLife 6:e20899",)
     tags = ("memory", "trials", "readout")
     epochs = ("onset", "first", "delay", "second", "wait", "response")
-    best_reward = 0.0
+    level = TARGET
     presets = MappingProxyType(
         {
             "miconi17": MappingProxyType({}),
@@ -113,7 +113,7 @@ class DelayNonMatchSample(ReadoutTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Chance is exact for outputs from U(-1, 1): E|z - z*| = (1 + z*^2) / 2, in (1)."""
+        """Chance is exact: the score of random outputs."""
         return TaskSpec(
             id=self.kind,
             channels={"go": (0, 1), "A": (1, 2), "B": (2, 3)},
@@ -123,7 +123,7 @@ class DelayNonMatchSample(ReadoutTask):
             dt=self.dt,
             trial_steps=self.steps(self.trial),
             trial_types=4,
-            chance=1 - (1 + TARGET**2) / 2 / (2 * TARGET),
+            chance=self.random_score,
             ceiling=1.0,
             criterion=1 - LEARNED_ERROR / (2 * TARGET),
             tags=self.tags,
@@ -158,15 +158,3 @@ class DelayNonMatchSample(ReadoutTask):
         differ = (kind == 1) | (kind == 2)
         y = torch.where(differ, TARGET, -TARGET).to(torch.float32).expand(t.shape)[..., None]
         return Frame(x, y, (epoch == 5).to(torch.float32), epoch.to(torch.int8))
-
-    def tally(self, output: Float[Tensor, "*B 1"], y: Float[Tensor, "..."], w: Float[Tensor, "..."]) -> Tensor:
-        """Sums of w |z - z*|, w z sign(z*) and w."""
-        distance = (output - y).abs()[..., 0].double() * w
-        towards = (output * y.sign())[..., 0].double() * w
-        return torch.stack((distance, towards, w.double().expand_as(distance)), -1)
-
-    def verdict(self, tally: Float[Tensor, "*B 3"]) -> Judgement:
-        """(1); 1 if the mean output has the target's sign."""
-        error = (tally[..., 0] / tally[..., 2].clamp(min=1)).to(torch.float32)
-        score = (1 - error / (2 * TARGET)).clamp(0, 1)
-        return Judgement(-error, score, (tally[..., 1] > 0).to(torch.float32))

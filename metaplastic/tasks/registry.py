@@ -13,6 +13,7 @@ from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.cart_pole import CartPole
 from metaplastic.tasks.context import ContextDecisionMaking
+from metaplastic.tasks.context_readout import ContextReadout
 from metaplastic.tasks.delay_comparison import DelayComparison
 from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.delayed_xor import DelayedXOR
@@ -23,6 +24,7 @@ from metaplastic.tasks.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
 from metaplastic.tasks.multisensory import MultiSensoryIntegration
+from metaplastic.tasks.object_choice import ContextualBandit, HarlowChoice
 from metaplastic.tasks.pattern_memory import PatternMemory
 from metaplastic.tasks.pendulum import Pendulum
 from metaplastic.tasks.perceptual import PerceptualDecisionMaking
@@ -50,6 +52,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "CartPole-v1": CartPole,
     "CartPoleSwingUp-v0": CartPoleSwingUp,
     "ContextDecisionMaking-v0": ContextDecisionMaking,
+    "ContextReadout-v0": ContextReadout,
     "DelayComparison-v0": DelayComparison,
     "DelayMatchCategory-v0": DelayMatchCategory,
     "DelayMatchSample-v0": DelayMatchSample,
@@ -72,6 +75,8 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReversalBandit-v0": ReversalBandit,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
+    "ContextualBandit-v0": ContextualBandit,
+    "HarlowChoice-v0": HarlowChoice,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
