@@ -36,7 +36,9 @@ def is_slow(spec: TaskSpec) -> bool:
 
 def is_sibling(id: str, preset: str | None) -> bool:
     """Whether a member of its collection with the same code is checked every day."""
-    return id.startswith("yang19.") and preset == "yang19" and id[7:-3] not in ("go", "ctxdm1", "dms")
+    collection, _, name = id.removesuffix("-v0").partition(".")
+    examples = {"yang19": ("go", "ctxdm1", "dms", "readout"), "miconi23": ("nor", "any")}
+    return name not in examples.get(collection, (name,)) and preset != "neurogym"
 
 
 def cases() -> Iterator[Any]:

@@ -98,8 +98,10 @@ def _trial_scores(task: TrialTask, *, is_oracle: bool) -> Float[Tensor, "T L"]:
 
 def _shortened(task: TensorTask) -> TensorTask:
     """The task with so few trials that a life takes about `STEPS` steps."""
-    trials = max(1, STEPS // task.spec.trial_steps - task.test_trials)
-    return type(task).model_validate({**task.model_dump(), "trials": min(task.trials, trials)})
+    total = max(1, STEPS // task.spec.trial_steps)
+    trials = min(task.trials, max(1, total - task.test_trials))
+    short = {"trials": trials, "test_trials": min(task.test_trials, total - min(trials, total))}
+    return type(task).model_validate({**task.model_dump(), **short})
 
 
 def _life_scores(task: TensorTask, policy: Policy) -> Float[Tensor, "1 L"]:

@@ -11,6 +11,7 @@ from metaplastic.core import ConfigError, lookup, near_miss
 from metaplastic.tasks.acrobot import Acrobot
 from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
+from metaplastic.tasks.boolean import MICONI23
 from metaplastic.tasks.cart_pole import CartPole
 from metaplastic.tasks.context import ContextDecisionMaking
 from metaplastic.tasks.context_readout import ContextReadout
@@ -19,6 +20,7 @@ from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.delayed_xor import DelayedXOR
 from metaplastic.tasks.dependent_arms import DependentArms
 from metaplastic.tasks.economic import EconomicDecisionMaking
+from metaplastic.tasks.harlow import Harlow
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
 from metaplastic.tasks.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
@@ -77,10 +79,12 @@ TASKS: dict[str, type[TensorTask]] = {
     "TMazeSteering-v0": TMazeSteering,
     "ContextualBandit-v0": ContextualBandit,
     "HarlowChoice-v0": HarlowChoice,
+    "Harlow-v0": Harlow,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
     "yang19.readout-v0": Yang19Readout,
+    **MICONI23,
     **YANG19,
 }
 """id -> class; the v changes when a default changes what a task does"""
