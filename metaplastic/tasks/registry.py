@@ -31,6 +31,7 @@ from metaplastic.tasks.pattern_memory import PatternMemory
 from metaplastic.tasks.pendulum import Pendulum
 from metaplastic.tasks.perceptual import PerceptualDecisionMaking
 from metaplastic.tasks.pulses import PulseDecisionMaking
+from metaplastic.tasks.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.reversal_bandit import ReversalBandit
 from metaplastic.tasks.swing_up import CartPoleSwingUp
 from metaplastic.tasks.t_maze import TMaze, TMazeSteering
@@ -55,6 +56,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "CartPoleSwingUp-v0": CartPoleSwingUp,
     "ContextDecisionMaking-v0": ContextDecisionMaking,
     "ContextReadout-v0": ContextReadout,
+    "ContextualBandit-v0": ContextualBandit,
     "DelayComparison-v0": DelayComparison,
     "DelayMatchCategory-v0": DelayMatchCategory,
     "DelayMatchSample-v0": DelayMatchSample,
@@ -64,6 +66,8 @@ TASKS: dict[str, type[TensorTask]] = {
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
+    "Harlow-v0": Harlow,
+    "HarlowChoice-v0": HarlowChoice,
     "MNISTBandit-v0": MNISTBandit,
     "MatchToCategory-v0": MatchToCategory,
     "MountainCar-v0": MountainCar,
@@ -74,12 +78,11 @@ TASKS: dict[str, type[TensorTask]] = {
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
     "PostDecisionWager-v0": PostDecisionWager,
     "PulseDecisionMaking-v0": PulseDecisionMaking,
+    "ReadySetGo-v0": ReadySetGo,
+    "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReversalBandit-v0": ReversalBandit,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
-    "ContextualBandit-v0": ContextualBandit,
-    "HarlowChoice-v0": HarlowChoice,
-    "Harlow-v0": Harlow,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
