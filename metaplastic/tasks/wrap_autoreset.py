@@ -24,7 +24,7 @@ class Lives(NamedTuple):
 
     first: Int[Tensor, "*B"]
     """key of the first one"""
-    count: Int[Tensor, "*B"]
+    over: Int[Tensor, "*B"]
     """lives that are over"""
     final: Float[Tensor, "*B I"]
     """what was seen when the last one ended; 0 before"""
@@ -54,7 +54,7 @@ class AutoReset(Wrapper):
         inner, seen = self.task.step(state.inner, action)
         over = seen.terminated | seen.truncated
         lives = state.kept
-        count = lives.count + over
+        count = lives.over + over
         final = torch.where(over[..., None], seen.observation, lives.final)
         inner = renew(self._born, (lives.first, count), inner, over)
         after = self.enclosed(state.key, inner, Lives(lives.first, count, final))
@@ -63,9 +63,9 @@ class AutoReset(Wrapper):
     def again(self, state: Wrapped) -> tuple[Wrapped, TimeStep]:
         """The next life of every lane, whether the last one was over or not."""
         lives = state.kept
-        count = lives.count + 1
+        count = lives.over + 1
         inner, first = self._reset(lives.first, count)
-        after = self.enclosed(state.key, inner, lives._replace(count=count), fresh=True)
+        after = self.enclosed(state.key, inner, lives._replace(over=count), fresh=True)
         return after, first._replace(observation=self.observe(after))
 
     def _reset(self, first: Int[Tensor, "*B"], count: Int[Tensor, "*B"]) -> tuple[Any, TimeStep]:

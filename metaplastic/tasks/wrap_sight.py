@@ -95,7 +95,7 @@ class ObsDelay(Lens):
             )
         return self
 
-    def see_trial(self, x: Float[Tensor, "T *B I"], key: Any, trial: Any, step: Any) -> Float[Tensor, "T *B I"]:
+    def see_trial(self, x: Float[Tensor, "T *S I"], key: Any, trial: Any, step: Any) -> Float[Tensor, "T *S I"]:
         """x, d steps later."""
         del key, trial, step
         return torch.cat((torch.zeros_like(x[: self.steps]), x[: -self.steps]))

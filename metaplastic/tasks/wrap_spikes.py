@@ -75,8 +75,8 @@ class SpikeEncode(Lens):
         return (rng.uniform(words) < p).to(x.dtype)
 
     def see_trial(
-        self, x: Float[Tensor, "T *B I"], key: Int[Tensor, "*B"], trial: Int[Tensor, "..."], step: Int[Tensor, "..."]
-    ) -> Float[Tensor, "T *B J"]:
+        self, x: Float[Tensor, "T *S I"], key: Int[Tensor, "*B"], trial: Int[Tensor, "..."], step: Int[Tensor, "..."]
+    ) -> Float[Tensor, "T *S J"]:
         """(1), (2) or (3)."""
         if self.code != "threshold":
             return self.see(x, key, trial, step)

@@ -158,6 +158,8 @@ class InterTrial(Pausing):
         wait = self._waits(self.own_key(lifetime, seed), torch.full_like(lifetime, trial))
         steps = len(inner.w) + self._longest
         x, y, w = (_moved(field, -wait, steps) for field in inner[:3])
+        if self.task.facts.response == "choice":  # what is wanted where there is no trial is to wait
+            y[..., 0] += 1 - _moved(torch.ones_like(inner.w), -wait, steps)
         length = torch.full_like(wait, len(inner.w)) if inner.length is None else inner.length
         # before its beginning the epoch is 0; after its end it stays what it was last
         epoch = _moved(inner.epoch + 1, -wait, steps, after=True)

@@ -202,14 +202,17 @@ class Wrapper(TensorTask, ABC):
     # ---- whole blocks
     def decisions(self, lifetime: Int[Tensor, "*B"], first: int, count: int, seed: int | Tensor = 0) -> Decisions:
         """None: what is seen depends on what was done."""
+        del lifetime, first, count, seed
         raise ValueError(self._closed())
 
     def render(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> TrialBatch:
         """None: what is seen depends on what was done."""
+        del lifetime, trial, seed
         raise ValueError(self._closed())
 
     def judge(self, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
         """None: there are no rendered trials."""
+        del output, batch
         raise ValueError(self._closed())
 
     def _closed(self) -> str:
@@ -243,8 +246,8 @@ class Lens(Wrapper, ABC):
         return x
 
     def see_trial(
-        self, x: Float[Tensor, "T *B I"], key: Int[Tensor, "*B"], trial: Int[Tensor, "..."], step: Int[Tensor, "..."]
-    ) -> Float[Tensor, "T *B J"]:
+        self, x: Float[Tensor, "T *S I"], key: Int[Tensor, "*B"], trial: Int[Tensor, "..."], step: Int[Tensor, "..."]
+    ) -> Float[Tensor, "T *S J"]:
         """What is seen of whole trials, time first."""
         return self.see(x, key, trial, step)
 
