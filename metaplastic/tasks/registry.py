@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
 from metaplastic.tasks.acrobot import Acrobot
+from metaplastic.tasks.baited_bandit import BaitedBandit
 from metaplastic.tasks.bandits import Bandit
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.boolean import MICONI23
@@ -83,6 +84,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReversalBandit-v0": ReversalBandit,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
+    "BaitedBandit-v0": BaitedBandit,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
