@@ -22,12 +22,14 @@ from metaplastic.tasks.delayed_xor import DelayedXOR
 from metaplastic.tasks.dependent_arms import DependentArms
 from metaplastic.tasks.economic import EconomicDecisionMaking
 from metaplastic.tasks.harlow import Harlow
+from metaplastic.tasks.homing import PathHoming
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
 from metaplastic.tasks.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
 from metaplastic.tasks.multisensory import MultiSensoryIntegration
 from metaplastic.tasks.object_choice import ContextualBandit, HarlowChoice
+from metaplastic.tasks.path_integration import PathIntegration
 from metaplastic.tasks.pattern_memory import PatternMemory
 from metaplastic.tasks.pendulum import Pendulum
 from metaplastic.tasks.perceptual import PerceptualDecisionMaking
@@ -36,6 +38,7 @@ from metaplastic.tasks.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.reversal_bandit import ReversalBandit
 from metaplastic.tasks.swing_up import CartPoleSwingUp
 from metaplastic.tasks.t_maze import TMaze, TMazeSteering
+from metaplastic.tasks.target_discovery import TargetDiscovery
 from metaplastic.tasks.two_step import TwoStep
 from metaplastic.tasks.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.volatile_bandit import VolatileBandit
@@ -74,6 +77,8 @@ TASKS: dict[str, type[TensorTask]] = {
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "MultiSensoryIntegration-v0": MultiSensoryIntegration,
+    "PathHoming-v0": PathHoming,
+    "PathIntegration-v0": PathIntegration,
     "PatternMemory-v0": PatternMemory,
     "Pendulum-v1": Pendulum,
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
@@ -85,6 +90,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
     "BaitedBandit-v0": BaitedBandit,
+    "TargetDiscovery-v0": TargetDiscovery,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
