@@ -127,8 +127,8 @@ class TrialTask(TensorTask, ABC):
             t = some.reshape(-1, *(1,) * lifetime.ndim).expand(-1, *lifetime.shape).contiguous()
             x, y, w, epoch = self._cut(self.frame(drawn, t), t < drawn.length)
             blocks.append((x, self.outputs(y), w, epoch))
-        frames = blocks[0] if len(blocks) == 1 else [torch.cat(parts) for parts in zip(*blocks, strict=True)]
-        return TrialBatch(*frames, drawn.kind, drawn.length, drawn)
+        x, y, w, epoch = blocks[0] if len(blocks) == 1 else map(torch.cat, zip(*blocks, strict=True))
+        return TrialBatch(x, y, w, epoch, drawn.kind, drawn.length, drawn)
 
     def drawn(self, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor = 0) -> Drawn:
         """What one trial of these lifetimes draws.
