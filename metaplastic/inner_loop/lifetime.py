@@ -20,6 +20,7 @@ from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decision
 from metaplastic.inner_loop.decision_plan import make_plan
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
+from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.local import LocalRule
 
@@ -53,7 +54,7 @@ def live(
     Raises:
         ValueError: if the parts do not fit together, a name of `record` is not known, or the backend cannot do it.
     """
-    if task.spec.response == "readout":
+    if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop.trial_life import live_trials
 
         return live_trials(
@@ -97,7 +98,7 @@ def backend_for(
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
         raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
-    if task.spec.response == "readout":
+    if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop import trial_life
 
         return trial_life.backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)

@@ -4,6 +4,9 @@
     prediction = mean reward of the trial's type, so far              critics.py (3)                        (2)
     rpe = R - prediction;  the rule's last step, and its update                                             (3)
 
+Where the task asks for a choice, the largest of the A outputs acts at every step, and the judgement is that of the
+first answer; the network runs on until the longest trial's end, without input once its own trial is over.
+
 A rule's scalars are 0 until the judgement. In its `quiet_trials` nothing is written, while expectations form. Test
 trials have neither perturbations nor plasticity. The only Python loop runs over trials; what happens within one is
 `trial_torch.py` or the kernel that equals it.
@@ -84,7 +87,7 @@ def live_trials(
 
     Raises ValueError for parts that do not fit together, and as `backend_for` and `trial_plan.make_plan` do.
     """
-    del policy  # outputs are judged as they are: there is no action to choose
+    del policy  # outputs are judged as they are: `judge` reads the actions of a choice from them
     engine = ENGINES[backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)]()
     assert isinstance(network, RateRNN)
     plan = make_plan(network, rule, objective, critic, task, individuals, lifetime, key, device, dtype)

@@ -84,7 +84,7 @@ class RateRNN(Network):
 
     references = ("Sompolinsky et al. 1988", "Miconi 2017", "Parga et al. 2022")
     signals: ClassVar[frozenset[str]] = frozenset(SIGNALS) - {"feedback", "chance", "drive"}
-    responses: ClassVar[tuple[str, ...]] = ("readout",)
+    responses: ClassVar[tuple[str, ...]] = ("readout", "choice")
     kind: Literal["rate_rnn"] = "rate_rnn"
     units: Annotated[Number, Evolves(1, 4096, integer=True, size=True)] = 64
     """N, neurons"""
