@@ -160,8 +160,3 @@ def _numbers(values: list[Any], data: Any) -> tuple[float, ...]:
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
             raise wrong(f"is {data!r}, wanted finite numbers of ms, none below 0")
     return tuple(float(value) for value in values)
-
-
-def timings(**epochs: Any) -> dict[str, Duration]:
-    """Durations of epochs by name, from what a file would say."""
-    return {name: Duration.read(value) for name, value in epochs.items()}

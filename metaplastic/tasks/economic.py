@@ -27,7 +27,7 @@ from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks import ideal
 from metaplastic.tasks.choices import ChoiceTask
 from metaplastic.tasks.constants import look_up
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 from metaplastic.tasks.trials import Drawn
 
@@ -72,7 +72,7 @@ class EconomicDecisionMaking(ChoiceTask):
     kind: Literal["EconomicDecisionMaking-v0"] = "EconomicDecisionMaking-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = timings(fixation=750, offer={"uniform": [1000, 2000]}, decision=750)
+    timing: dict[str, Duration] = times(fixation=750, offer={"uniform": [1000, 2000]}, decision=750)
     """epoch -> ms, or how it is drawn"""
     sigma: float = Field(default=math.sqrt(0.2), ge=0)
     """noise of the amounts in sqrt(ms), in the offer"""

@@ -24,7 +24,7 @@ from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks import ideal
 from metaplastic.tasks.choices import ChoiceTask
 from metaplastic.tasks.constants import look_up
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 
 
@@ -55,7 +55,7 @@ class MultiSensoryIntegration(ChoiceTask):
     kind: Literal["MultiSensoryIntegration-v0"] = "MultiSensoryIntegration-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = timings(fixation=750, stimulus=1000, decision=500)
+    timing: dict[str, Duration] = times(fixation=750, stimulus=1000, decision=500)
     """epoch -> ms, or how it is drawn"""
     sigma: float = Field(default=math.sqrt(2 * 100 * 0.021), ge=0)
     """noise of all four sensory channels in sqrt(ms), in the stimulus"""

@@ -2,11 +2,15 @@
 
     two directions   u+ = (1 + c) / 2 on the shown side, u- = (1 - c) / 2 on the other, c the coherence        (1)
     a ring of K > 2  u_i = 1/2 + c/2 cos(theta_i - theta)                                                      (2)
+    `added`          u = 1 in both directions, 1 + c in the shown one                                          (3)
 
 The ceiling is the ideal observer's of `ideal.py`, (1) for two directions and (2) for a ring.
 
 Presets: `song17` and `rt` (Song, Yang & Wang 2017, and its code), `neurogym` (Molano-Mazon et al. 2022; here the
-fixation channel stays on until the decision, so that there is a go cue), `delay` (Inagaki et al. 2019).
+fixation channel stays on until the decision, so that there is a go cue), `delay` (Inagaki et al. 2019), `psychrnn`
+(Ehrlich et al. 2021, its PerceptualDiscrimination with T = 2,000 ms, as a choice: fixation channel and go cue are ours,
+the decision lasts as long as the shortest there, and the noise, which grows with dt there, is that of dt = 10; it is
+there all the time).
 """
 
 from __future__ import annotations
@@ -25,7 +29,7 @@ from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks import ideal
 from metaplastic.tasks.choices import SCHEMES, ChoiceTask
 from metaplastic.tasks.constants import look_up, ring
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 
 
@@ -80,13 +84,27 @@ class PerceptualDecisionMaking(ChoiceTask):
                     "sigma": 1.0,
                 }
             ),
+            "psychrnn": MappingProxyType(
+                {
+                    "timing": {
+                        "fixation": {"uniform": [0, 1000]},
+                        "stimulus": {"uniform": [0, 500], "plus": 250},
+                        "delay": 20,
+                        "decision": 230,
+                    },
+                    "coherences": (0.1, 0.3, 0.5, 0.7),
+                    "sigma": math.sqrt(0.02),
+                    "added": True,
+                    "always_noisy": True,
+                }
+            ),
         }
     )
 
     kind: Literal["PerceptualDecisionMaking-v0"] = "PerceptualDecisionMaking-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = timings(
+    timing: dict[str, Duration] = times(
         fixation=750, stimulus={"exponential": 330, "within": [80, 1500]}, delay=0, decision=500
     )
     """epoch -> ms, or how it is drawn; a stimulus of 0 is shown in the decision instead, which is then a reaction"""
@@ -96,6 +114,10 @@ class PerceptualDecisionMaking(ChoiceTask):
     """K"""
     coherences: tuple[float, ...] = Field(default=(0.0, 0.064, 0.128, 0.256, 0.512), min_length=1)
     """c, each alike"""
+    added: bool = False
+    """two directions: the coherence is added to one of two equal inputs, (3), instead of (1)"""
+    always_noisy: bool = False
+    """there is noise in the whole trial and not in the stimulus alone"""
     reward_decay: float | None = Field(default=None, gt=0)
     """ms; rewards of an answer t ms after the stimulus began are multiplied by exp(-t / reward_decay)"""
 
@@ -103,6 +125,8 @@ class PerceptualDecisionMaking(ChoiceTask):
     def _coherent(self) -> PerceptualDecisionMaking:
         if not all(0 <= c <= 1 for c in self.coherences):
             raise wrong(f"coherences are {self.coherences}, wanted numbers in [0, 1]")
+        if self.added and self.directions != 2:
+            raise wrong(f"added is true with directions {self.directions}, wanted 2: a ring has its own code")
         return self
 
     @property
@@ -110,9 +134,14 @@ class PerceptualDecisionMaking(ChoiceTask):
         """The stimulus is shown while an answer counts."""
         return self.timing["stimulus"].is_none
 
-    def noisy_in(self) -> tuple[str, ...]:
-        """Where the stimulus is shown."""
+    @property
+    def shown_in(self) -> tuple[str, ...]:
+        """The epoch with the stimulus."""
         return ("decision",) if self.is_reaction else ("stimulus",)
+
+    def noisy_in(self) -> tuple[str, ...] | None:
+        """Where the stimulus is shown, or all the time."""
+        return None if self.always_noisy else self.shown_in
 
     def tags_of_settings(self) -> tuple[str, ...]:
         """A reaction-time task has no cue but the stimulus."""
@@ -122,7 +151,7 @@ class PerceptualDecisionMaking(ChoiceTask):
     def spec(self) -> TaskSpec:
         """Ceiling over coherences and durations; the published criterion is .99 answered, .80 right."""
         names = ("fixate", *(("left", "right") if self.directions == 2 else map(str, range(self.directions))))
-        shown = self.timing[self.noisy_in()[0]]
+        shown = self.timing[self.shown_in[0]]
         seen = (self.coherences, shown, self.dt, self.sigma)
         ceiling = ideal.two_channels(*seen) if self.directions == 2 else ideal.ring(*seen, self.directions)
         chance = 1 / self.directions
@@ -145,12 +174,13 @@ class PerceptualDecisionMaking(ChoiceTask):
 
     def mean_input(self, conditions: Dots, when: When) -> Float[Tensor, "*T I"]:
         """Fixation until the decision (a reaction: until the stimulus); evidence (1) or (2) in the stimulus."""
-        shown = self.within(when.epoch, self.noisy_in())
+        shown = self.within(when.epoch, self.shown_in)
         fixate = ~self.within(when.epoch, ("decision",))
         shown = shown.to(torch.float32)
         if self.directions == 2:
-            half, tilt = 0.5 * shown, shown * conditions.coherence * (0.5 - conditions.side)
-            return torch.stack((fixate.to(torch.float32), half + tilt, half - tilt), -1)
+            tilt = shown * conditions.coherence * (0.5 - conditions.side)
+            level = shown + tilt.abs() if self.added else 0.5 * shown
+            return torch.stack((fixate.to(torch.float32), level + tilt, level - tilt), -1)
         angles = ring(self.directions, when.epoch.device)
         towards = torch.cos(angles - (2 * math.pi / self.directions) * conditions.side[..., None])
         evidence = (0.5 + 0.5 * conditions.coherence[..., None] * towards) * shown[..., None]

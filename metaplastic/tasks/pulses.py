@@ -24,7 +24,7 @@ from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.choices import SCHEMES, ChoiceTask
 from metaplastic.tasks.constants import constant
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 
 MOST_BINS = 60
@@ -57,7 +57,7 @@ class PulseDecisionMaking(ChoiceTask):
     kind: Literal["PulseDecisionMaking-v0"] = "PulseDecisionMaking-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = timings(fixation=500, pulses=1500, decision=500)
+    timing: dict[str, Duration] = times(fixation=500, pulses=1500, decision=500)
     """epoch -> ms, or how it is drawn; `pulses` is fixed and a multiple of pulse + gap"""
     sigma: float = Field(default=0.0, ge=0, le=0)
     """pulses carry no noise"""

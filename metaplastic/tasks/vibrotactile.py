@@ -28,7 +28,7 @@ from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks import ideal
 from metaplastic.tasks.choices import ChoiceTask
 from metaplastic.tasks.constants import look_up
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 
 CARRIER_HZ = 20.0
@@ -70,7 +70,7 @@ class VibrotactileDetection(ChoiceTask):
     )
 
     kind: Literal["VibrotactileDetection-v0"] = "VibrotactileDetection-v0"
-    timing: dict[str, Duration] = timings(wait={"uniform": [1500, 3500]}, stimulus=500, delay=3000, decision=1000)
+    timing: dict[str, Duration] = times(wait={"uniform": [1500, 3500]}, stimulus=500, delay=3000, decision=1000)
     """epoch -> ms, or how it is drawn"""
     sigma: float = Field(default=2.0, ge=0)
     """noise of the vibration channel in sqrt(ms), during the whole trial"""

@@ -30,7 +30,7 @@ from metaplastic.tasks import ideal
 from metaplastic.tasks.base import Rollout
 from metaplastic.tasks.choices import ChoiceTask
 from metaplastic.tasks.constants import look_up
-from metaplastic.tasks.durations import Duration, timings
+from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import When
 
 SURE = 3
@@ -78,7 +78,7 @@ class PostDecisionWager(ChoiceTask):
     kind: Literal["PostDecisionWager-v0"] = "PostDecisionWager-v0"
     dt: float = Field(default=10.0, gt=0)
     """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration] = timings(
+    timing: dict[str, Duration] = times(
         fixation=750,
         stimulus={"exponential": 180, "within": [0, 800], "plus": 100},
         delay={"exponential": 1350, "within": [1200, 1800]},
