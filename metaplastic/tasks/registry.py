@@ -21,6 +21,7 @@ from metaplastic.tasks.delay_match import DelayNonMatchSample
 from metaplastic.tasks.delayed_xor import DelayedXOR
 from metaplastic.tasks.dependent_arms import DependentArms
 from metaplastic.tasks.economic import EconomicDecisionMaking
+from metaplastic.tasks.forage import Forage
 from metaplastic.tasks.harlow import Harlow
 from metaplastic.tasks.homing import PathHoming
 from metaplastic.tasks.images import DigitsBandit, MNISTBandit
@@ -91,6 +92,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "TMazeSteering-v0": TMazeSteering,
     "BaitedBandit-v0": BaitedBandit,
     "TargetDiscovery-v0": TargetDiscovery,
+    "Forage-v0": Forage,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
