@@ -36,8 +36,6 @@ FASTEST, LEFT, RIGHT = 0.07, -1.2, 0.6
 STEPS, LONG_STEPS = 200, 999
 POWER, STRONG_POWER = 0.001, 0.0015
 GOAL, NEAR_GOAL = 0.5, 0.45
-WALL = torch.tensor(LEFT, dtype=torch.float32).item()
-"""the left wall as float32 has it"""
 
 
 class Car(NamedTuple):
@@ -51,8 +49,8 @@ class Car(NamedTuple):
 def moved(car: Car, push: Float[Tensor, "*B"]) -> Car:
     """The car after a step (1); `push` is power times action."""
     v = (car.v + push - 0.0025 * torch.cos(3 * car.x)).clamp(-FASTEST, FASTEST)
-    x = (car.x + v).clamp(LEFT, RIGHT)
-    return Car(x, torch.where((x <= WALL) & (v < 0), 0.0, v), car.total)
+    x = car.x + v
+    return Car(x.clamp(LEFT, RIGHT), torch.where((x <= LEFT) & (v < 0), 0.0, v), car.total)
 
 
 class _HillTask(ControlTask, ABC):
