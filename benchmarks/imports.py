@@ -1,7 +1,7 @@
 """What `import metaplastic` and `metaplastic --help` cost: the median of five fresh processes, beside torch alone.
 
 The targets are less than 0.3 s beyond torch, and less than 1 s for the help; `tests/test_imports.py` and
-`tests/test_cli.py` hold that nothing heavy is loaded at all. Exit code 1 if a target is missed.
+`tests/platform/test_cli.py` hold that nothing heavy is loaded at all. Exit code 1 if a target is missed.
 Run: python benchmarks/imports.py
 """
 

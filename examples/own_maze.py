@@ -15,7 +15,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import TaskSpec
 from metaplastic.tasks.base import one_hot
-from metaplastic.tasks.contract import check_task
+from metaplastic.tasks.contract.check import check_task
 from metaplastic.tasks.worlds import Happening, WorldTask
 
 PLACES = 5

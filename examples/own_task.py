@@ -16,7 +16,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec
-from metaplastic.tasks.contract import check_task
+from metaplastic.tasks.contract.check import check_task
 from metaplastic.tasks.decisions import DecisionTask, Question
 
 

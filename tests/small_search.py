@@ -1,5 +1,6 @@
 """A search that takes a second: a two-armed bandit, a network of a few neurons, the reference backend."""
 
+import json
 from pathlib import Path
 
 from metaplastic.platform.experiment import Experiment
@@ -37,3 +38,9 @@ def small_file(folder: Path) -> Path:
     path = folder / "small.yaml"
     path.write_text(SMALL, encoding="utf-8")
     return path
+
+
+def history(run: Path) -> list:
+    """All fitness statistics and genes of a run, generation by generation; not its timings."""
+    lines = (run / "metrics.jsonl").read_text().splitlines()
+    return [{name: json.loads(line)[name] for name in ("generation", "fitness", "genes", "failed")} for line in lines]

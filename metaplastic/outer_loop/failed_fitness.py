@@ -1,7 +1,8 @@
 """Failed lives are data: a fitness that is NaN or infinite becomes strictly worse than every fitness that is not.
 
 A searcher must never be told a NaN: EvoTorch sorts it as the largest number, so that when fitness is maximised a failed
-life becomes the best of its generation (measured, `tests/test_evotorch_traps.py`), and an archive keeps it for ever.
+life becomes the best of its generation (measured, `tests/outer_loop/test_evotorch_traps.py`), and an archive keeps it
+for ever.
 """
 
 from __future__ import annotations

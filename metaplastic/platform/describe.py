@@ -20,10 +20,13 @@ from metaplastic.fields import Evolves, Options, Slot
 from metaplastic.inner_loop.formula.grammar import FUNCTIONS
 from metaplastic.inner_loop.formula.program import SIGNALS_EXPLAINED
 from metaplastic.platform.catalog import ROOMS, find, room
-from metaplastic.platform.describe_task import task_facts
+from metaplastic.platform.describe_task import not_given, task_facts
 from metaplastic.platform.evaluate import genome_of
 from metaplastic.platform.experiment import Experiment
 from metaplastic.tasks.registry import TASKS, list_tasks
+
+MANY = 30
+"""kinds that are still listed where one is wanted"""
 
 
 def describe_all() -> Table:
@@ -88,11 +91,13 @@ def schema_text() -> str:
 
 def check_task_kind(kind: str) -> str:
     """Hold a task to the contract; one line that says it keeps it, or `ConfigError` with what it breaks."""
-    from metaplastic.tasks.contract import check_task
+    from metaplastic.tasks.contract.check import check_task
 
     _, cls = _find(kind)
     if not issubclass(cls, Task):
         raise ConfigError(f"{kind} is no task")
+    if missing := not_given(cls):
+        raise ConfigError(f"{kind} has no default for {' and '.join(missing)}; give check_task one in Python")
     try:
         check_task(cls())  # pyright: ignore[reportCallIssue]
     except AssertionError as broken:
@@ -109,7 +114,9 @@ def wanted(field: Any) -> str:
         if isinstance(note, Options):
             return " | ".join(note.words)
         if isinstance(note, Slot):
-            return f"kind: {' | '.join(note.names())}"
+            names = note.names()
+            listed = " | ".join(names) if len(names) <= MANY else f"one of {len(names)}, such as {names[0]}"
+            return f"kind: {listed}"
     whole = str(field.annotation)
     text = whole if "[" in whole or "|" in whole else getattr(field.annotation, "__name__", "")
     if text.startswith("dict[str, typing.Annotated"):

@@ -25,10 +25,18 @@ ANSWERS = {
 def task_facts(cls: type[Task]) -> Group:
     """Everything about a task by default, and a line for each of its presets."""
     task = _example(cls)
-    lines = list(_facts(task.spec))
+    try:
+        lines = list(_facts(task.spec))
+    except AttributeError:  # what is not given decides all else
+        return Group(Text(""), Text(f"all else follows from {' and '.join(not_given(cls))}"))
     if isinstance(task, EpochTask):
         lines += ["", *timeline(task)]
     return Group(Text(""), *(Text(line) for line in lines), *_presets(cls))
+
+
+def not_given(cls: type[Task]) -> list[str]:
+    """The fields without a default, without which there is no such task: the task inside a wrapper, for instance."""
+    return [name for name, field in cls.model_fields.items() if field.is_required()]
 
 
 def _example(cls: type[Task]) -> Task:

@@ -71,6 +71,10 @@ def _read_rewards(value: Any) -> Any:
     return SCHEMES[value]
 
 
+Paid = Annotated[Rewards, BeforeValidator(_read_rewards)]
+"""rewards as a file may give them: the name of a scheme, or four numbers"""
+
+
 class Answered(NamedTuple):
     """The answer of a whole trial."""
 
@@ -84,7 +88,7 @@ class Answered(NamedTuple):
 class ChoiceTask(EpochTask, ABC):
     """A task of epochs that is answered by an action."""
 
-    rewards: Annotated[Rewards, BeforeValidator(_read_rewards)] = Rewards()
+    rewards: Paid = Rewards()
     """song17, neurogym, signed, shaped, or {correct, error, early, omission}"""
     early: Annotated[Early, BeforeValidator(one_of(Early))] = "abort"
     """what an answer before its time does"""

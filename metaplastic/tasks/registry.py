@@ -8,54 +8,58 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
-from metaplastic.tasks.acrobot import Acrobot
-from metaplastic.tasks.baited_bandit import BaitedBandit
-from metaplastic.tasks.bandits import Bandit
+from metaplastic.tasks.association.pattern_memory import PatternMemory
+from metaplastic.tasks.association.target_discovery import TargetDiscovery
+from metaplastic.tasks.bandits.baited import BaitedBandit
+from metaplastic.tasks.bandits.dependent import DependentArms
+from metaplastic.tasks.bandits.harlow import Harlow
+from metaplastic.tasks.bandits.independent import Bandit
+from metaplastic.tasks.bandits.object_choice import ContextualBandit, HarlowChoice
+from metaplastic.tasks.bandits.reversal import ReversalBandit
+from metaplastic.tasks.bandits.two_step import TwoStep
+from metaplastic.tasks.bandits.volatile import VolatileBandit
 from metaplastic.tasks.base import TensorTask
-from metaplastic.tasks.boolean import MICONI23
-from metaplastic.tasks.cart_pole import CartPole
-from metaplastic.tasks.context import ContextDecisionMaking
-from metaplastic.tasks.context_readout import ContextReadout
-from metaplastic.tasks.delay_comparison import DelayComparison
-from metaplastic.tasks.delay_match import DelayNonMatchSample
-from metaplastic.tasks.delayed_xor import DelayedXOR
-from metaplastic.tasks.dependent_arms import DependentArms
-from metaplastic.tasks.economic import EconomicDecisionMaking
-from metaplastic.tasks.forage import Forage
-from metaplastic.tasks.harlow import Harlow
-from metaplastic.tasks.homing import PathHoming
-from metaplastic.tasks.images import DigitsBandit, MNISTBandit
-from metaplastic.tasks.match_category import DelayMatchCategory, MatchToCategory
-from metaplastic.tasks.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
-from metaplastic.tasks.mountain_car import MountainCar, MountainCarContinuous
-from metaplastic.tasks.multisensory import MultiSensoryIntegration
-from metaplastic.tasks.object_choice import ContextualBandit, HarlowChoice
-from metaplastic.tasks.path_integration import PathIntegration
-from metaplastic.tasks.pattern_memory import PatternMemory
-from metaplastic.tasks.pendulum import Pendulum
-from metaplastic.tasks.perceptual import PerceptualDecisionMaking
-from metaplastic.tasks.pulses import PulseDecisionMaking
-from metaplastic.tasks.ready_set_go import ReadySetGo, ReadySetGoRamp
-from metaplastic.tasks.reversal_bandit import ReversalBandit
-from metaplastic.tasks.swing_up import CartPoleSwingUp
-from metaplastic.tasks.t_maze import TMaze, TMazeSteering
-from metaplastic.tasks.target_discovery import TargetDiscovery
-from metaplastic.tasks.two_step import TwoStep
-from metaplastic.tasks.vibrotactile import VibrotactileDetection
-from metaplastic.tasks.volatile_bandit import VolatileBandit
-from metaplastic.tasks.wager import PostDecisionWager
-from metaplastic.tasks.wrap_action import ActionNoise, RewardDelay, Sticky
-from metaplastic.tasks.wrap_autoreset import AutoReset
-from metaplastic.tasks.wrap_feedback import WithFeedback, WithRewardPulse
-from metaplastic.tasks.wrap_sight import ObsDelay, ObsNoise, PermuteChannels
-from metaplastic.tasks.wrap_spikes import SpikeEncode
-from metaplastic.tasks.wrap_time import InterTrial, RepeatFrame
-from metaplastic.tasks.yang19 import ALIASES as YANG19_ALIASES
-from metaplastic.tasks.yang19 import YANG19
-from metaplastic.tasks.yang19_readout import Yang19Readout
+from metaplastic.tasks.control.acrobot import Acrobot
+from metaplastic.tasks.control.cart_pole import CartPole
+from metaplastic.tasks.control.mountain_car import MountainCar, MountainCarContinuous
+from metaplastic.tasks.control.pendulum import Pendulum
+from metaplastic.tasks.control.swing_up import CartPoleSwingUp
+from metaplastic.tasks.images.image_bandit import DigitsBandit, MNISTBandit
+from metaplastic.tasks.memory.boolean import MICONI23
+from metaplastic.tasks.memory.delay_comparison import DelayComparison
+from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
+from metaplastic.tasks.memory.delayed_xor import DelayedXOR
+from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
+from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
+from metaplastic.tasks.navigation.forage import Forage
+from metaplastic.tasks.navigation.homing import PathHoming
+from metaplastic.tasks.navigation.meta_maze import MetaMaze
+from metaplastic.tasks.navigation.path_integration import PathIntegration
+from metaplastic.tasks.navigation.t_maze import TMaze, TMazeSteering
+from metaplastic.tasks.perception.context import ContextDecisionMaking
+from metaplastic.tasks.perception.context_readout import ContextReadout
+from metaplastic.tasks.perception.economic import EconomicDecisionMaking
+from metaplastic.tasks.perception.multisensory import MultiSensoryIntegration
+from metaplastic.tasks.perception.perceptual import PerceptualDecisionMaking
+from metaplastic.tasks.perception.pulses import PulseDecisionMaking
+from metaplastic.tasks.perception.vibrotactile import VibrotactileDetection
+from metaplastic.tasks.perception.wager import PostDecisionWager
+from metaplastic.tasks.timing.ready_set_go import ReadySetGo, ReadySetGoRamp
+from metaplastic.tasks.timing.ready_set_go_readout import ReadySetGoReadout
+from metaplastic.tasks.timing.timed_pulse import TimedPulse
+from metaplastic.tasks.wrappers.action import ActionNoise, RewardDelay, Sticky
+from metaplastic.tasks.wrappers.autoreset import AutoReset
+from metaplastic.tasks.wrappers.feedback import WithFeedback, WithRewardPulse
+from metaplastic.tasks.wrappers.sight import ObsDelay, ObsNoise, PermuteChannels
+from metaplastic.tasks.wrappers.spikes import SpikeEncode
+from metaplastic.tasks.wrappers.time import InterTrial, RepeatFrame
+from metaplastic.tasks.yang19.readout import Yang19Readout
+from metaplastic.tasks.yang19.tasks import ALIASES as YANG19_ALIASES
+from metaplastic.tasks.yang19.tasks import YANG19
 
 TASKS: dict[str, type[TensorTask]] = {
     "Acrobot-v1": Acrobot,
+    "BaitedBandit-v0": BaitedBandit,
     "Bandit-v0": Bandit,
     "CartPole-v1": CartPole,
     "CartPoleSwingUp-v0": CartPoleSwingUp,
@@ -71,10 +75,12 @@ TASKS: dict[str, type[TensorTask]] = {
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
+    "Forage-v0": Forage,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
     "MNISTBandit-v0": MNISTBandit,
     "MatchToCategory-v0": MatchToCategory,
+    "MetaMaze-v0": MetaMaze,
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "MultiSensoryIntegration-v0": MultiSensoryIntegration,
@@ -87,12 +93,12 @@ TASKS: dict[str, type[TensorTask]] = {
     "PulseDecisionMaking-v0": PulseDecisionMaking,
     "ReadySetGo-v0": ReadySetGo,
     "ReadySetGoRamp-v0": ReadySetGoRamp,
+    "ReadySetGoReadout-v0": ReadySetGoReadout,
     "ReversalBandit-v0": ReversalBandit,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
-    "BaitedBandit-v0": BaitedBandit,
     "TargetDiscovery-v0": TargetDiscovery,
-    "Forage-v0": Forage,
+    "TimedPulse-v0": TimedPulse,
     "TwoStep-v0": TwoStep,
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,

@@ -9,8 +9,7 @@ import math
 from typing import no_type_check
 
 import numpy as np
-from numba import njit, types
-from numba.extending import intrinsic
+from numba import njit
 
 from metaplastic import rng_numba
 from metaplastic.inner_loop.formula.numba_functions import FAST, ONE, ZERO
@@ -21,24 +20,6 @@ BLOCK = 8
 """steps whose outer products are added to a trace at once"""
 
 fast = njit(error_model="numpy", fastmath=FAST)
-
-
-@intrinsic
-@no_type_check
-def short_vectors(typing_context):
-    """Have the loops of the calling function made of 256-bit vectors.
-
-    LLVM would take 512 bits where there are such, four vectors at a time: longer than the rows of many networks, and
-    slower by a tenth at 64 neurons. The attribute is clang's; Numba has no name for it.
-    """
-    del typing_context
-
-    def generate(context, builder, signature, arguments):
-        del signature, arguments
-        set.add(builder.function.attributes, '"prefer-vector-width"="256"')
-        return context.get_dummy_value()
-
-    return types.void(), generate
 
 
 @fast

@@ -23,6 +23,7 @@ from metaplastic.inner_loop.formula.factorise import Factors, factorise
 from metaplastic.inner_loop.formula.program import SIGNALS, Place
 from metaplastic.inner_loop.formula.to_numba import helpers_source, numba_expression
 from metaplastic.inner_loop.kernels.hoist import along_row
+from metaplastic.inner_loop.kernels.row_loops import over_rows
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.trial_plan import TrialForm
 
@@ -90,7 +91,8 @@ def kernel_source(shape: Shape) -> str:
 
 def _head() -> str:
     """Imports; with a mark of the texts of what is imported, since Numba's cache looks at one file only."""
-    texts = [Path(__file__).with_name("trial_parts.py").read_text(), Path(rng_numba.__file__).read_text()]
+    texts = [Path(__file__).with_name(f"{name}.py").read_text() for name in ("trial_parts", "vector_loops")]
+    texts.append(Path(rng_numba.__file__).read_text())
     mark = hashlib.sha256("".join(texts).encode()).hexdigest()[:16]
     lines = [
         helpers_source(),
@@ -98,8 +100,8 @@ def _head() -> str:
         "from numba import njit",
         "from metaplastic.inner_loop.kernels.trial_parts import (",
         "    BLOCK, add_products, clamp, draw_start, inject, multiply, normalise_max, normalise_row,",
-        "    short_vectors,",
         ")",
+        "from metaplastic.inner_loop.kernels.vector_loops import get, put, long_vectors",
         "fast = njit(error_model='numpy', fastmath=FAST)",
         "kept = njit(error_model='numpy', fastmath=FAST, nogil=True, cache=True)",
         "tanh, sigmoid = tanh_of, sigmoid_of",
@@ -109,9 +111,9 @@ def _head() -> str:
 
 def _rule_step(shape: Shape, name: str, last: bool) -> str:
     """One step of the rule and, unless it is the last, the input currents of the next step of the network."""
-    body = ["short_vectors()", "post = nxt[m - n :]", *_neuron_traces(shape)]
+    body = ["post = nxt[m - n :]", *_neuron_traces(shape)]
     body += _factors(shape) if shape.factors and not last else _synapses(shape, last)
-    body += _renew(shape)
+    body += [*_renew(shape), "long_vectors()"]
     arguments = ", ".join([STATE, "n", "m", "settled", "reward", "prediction", "q", *shape.arrays, *shape.scratch])
     return f"@fast\ndef {name}({arguments}):\n" + indent("\n".join(body), "    ")
 
@@ -181,9 +183,7 @@ def _synapses(shape: Shape, last: bool) -> list[str]:
         head, inner = head + more, inner + lines
     if drives:
         head, inner = [*head, "total = ZERO"], [*inner, "total = total + w_ij * nxt[j]"]
-    loop = [*head, "for j in range(m):", *(f"    {line}" for line in inner)]
-    loop += ["current[i] = total"] if drives else []
-    lines = [*_scalars(shape), "for i in range(n):", *(f"    {line}" for line in loop)]
+    lines = [*_scalars(shape), *over_rows(head, inner, ["current[i] = total"] if drives else [])]
     if writes and program.normalise != "none":
         lines.append(f"normalise_{program.normalise}(w, n, m)")
     return lines if last or drives else [*lines, "multiply(w, nxt, current, n, m)"]
@@ -234,7 +234,6 @@ def _life(shape: Shape) -> str:
     passed = ", ".join([STATE, "n", "m", "settled", "ZERO", "ZERO", "q", *shape.arrays, *shape.scratch])
     form = shape.form
     body = [
-        "short_vectors()",
         "m = inputs + n",
         *made,
         "if writes:",
@@ -272,6 +271,7 @@ def _life(shape: Shape) -> str:
         f"    settled = ONE if t >= {form.settle} else ZERO",
         f"    step({passed})",
         *(f"    {line}" for line in _flush(shape)),
+        "long_vectors()",
     ]
     return f"@fast\ndef life({arguments}):\n" + indent("\n".join(body), "    ")
 
@@ -300,11 +300,11 @@ def _lives(shape: Shape) -> str:
         f"first, last, before, {STATE}, units, inputs, {DRAWN.replace('key,', 'keys,')}, steps, plastic, writes, out"
     )
     body = [
-        "short_vectors()",
         "lifetimes = keys.shape[0]",
         "for b in range(first, last):",
         "    p, l = b // lifetimes, b % lifetimes",
         f"    life(before[b], {state}, units[p], inputs, {drawn}, steps, plastic, writes, out[b]{_slices(shape)})",
+        "long_vectors()",
     ]
     return f"@kept\ndef lives({', '.join(filter(None, (arguments, arrays)))}):\n" + indent("\n".join(body), "    ")
 

@@ -1,0 +1,1 @@
+"""Tasks given to other libraries, and theirs taken in."""

@@ -1,0 +1,226 @@
+"""Tasks as Gymnasium environments: many lives at once (`TensorVectorEnv`), one life (`TensorEnv`), and their names.
+
+    register_gymnasium()
+    env = gymnasium.make("metaplastic/Bandit-v0", arms=3)
+    envs = gymnasium.make_vec("metaplastic/TwoStep.wang18-v0", 4096, vectorization_mode="vector_entry_point")
+
+An episode is a lifetime: all its trials, then `terminated`. `reset(seed=s)` lives lifetime s 2^20 + lane, so a seed
+gives the same numbers in any number of lanes; lane 0 is what `TensorEnv` lives. Later lives, begun by `reset()` or by a
+life's end, have the keys fold(fold(K, 3), k) for k = 1, 2, … (rng.py). Many lives reset in the same step; what was seen
+at the end is in `infos["final_obs"]` where `infos["_final_obs"]`. Infos hold the fields of `base.Info`, about the frame
+that was just answered; as tensors they belong to the state, so do not write to them.
+
+EvoTorch's VecGymNE takes `functools.partial(TensorVectorEnv, "Bandit-v0", output="torch")` as its environment, and its
+tensors pass through without a copy.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gymnasium
+import numpy as np
+import torch
+from gymnasium import spaces
+from gymnasium.vector.utils import batch_space
+from torch import Tensor
+
+from metaplastic.tasks.base import TensorTask, TimeStep
+from metaplastic.tasks.registry import TASKS, make
+from metaplastic.tasks.wrappers.autoreset import AutoReset
+from metaplastic.tasks.wrappers.wrapper import Wrapped
+
+NAMESPACE = "metaplastic"
+"""before the slash of every id"""
+LANES = 1 << 20
+"""lifetimes of one seed"""
+SEEDS = 1 << 43
+"""seeds that there are"""
+OUTPUTS = ("readout", "control")
+"""kinds of response with continuous outputs"""
+
+_SAME_STEP = getattr(getattr(gymnasium.vector, "AutoresetMode", None), "SAME_STEP", None)
+
+
+class _Life:
+    """A task, its spaces, and which lifetimes a seed means; what both environments have in common."""
+
+    def __init__(self, task: str | TensorTask, preset: str | None, bound: float, settings: dict[str, Any]) -> None:
+        found = make(task, preset=preset, **settings) if isinstance(task, str) else task
+        if not getattr(found, "pure", True):
+            raise ValueError(f"{found.kind} lives outside of tensors and is an environment already; use that itself")
+        if isinstance(task, TensorTask) and (settings or preset):
+            raise ValueError(f"settings are {settings} beside a task that is made; give its id, or make it with them")
+        self.lives = AutoReset(task=found)
+        facts = found.facts
+        self.is_output = facts.response in OUTPUTS
+        self.seen = spaces.Box(-np.inf, np.inf, (facts.observations,), np.float32)
+        box = spaces.Box(-bound, bound, (facts.actions,), np.float32)
+        self.answers = box if self.is_output else spaces.Discrete(facts.actions)
+        self.outputs = (facts.actions,) if self.is_output else ()
+
+    def begin(
+        self, state: Any, seed: int | list[int] | None, count: int, device: torch.device
+    ) -> tuple[Wrapped, TimeStep]:
+        """The lives of a seed; without one, the lives after those of `state`."""
+        if seed is None:
+            return self.lives.again(state)
+        return self.lives.reset(self.lifetimes(seed, count, device))
+
+    def lifetimes(self, seed: int | list[int], count: int, device: torch.device) -> Tensor:
+        """The lifetimes of a seed, or of one seed a lane."""
+        given = [seed] if isinstance(seed, int) else list(seed)
+        for one in given:
+            if not 0 <= one < SEEDS:
+                raise ValueError(f"seed is {one}, wanted a whole number in [0, 2^43)")
+        if isinstance(seed, int):
+            return seed * LANES + torch.arange(count, device=device)
+        if len(given) != count:
+            raise ValueError(f"there are {len(given)} seeds, wanted one number, or one for each of {count} lanes")
+        return torch.tensor([int(one) * LANES for one in given], device=device)
+
+    def action(self, given: Any, count: int, device: torch.device) -> Tensor:
+        """Actions or outputs of all lanes as a tensor."""
+        kind = torch.float32 if self.is_output else torch.int64
+        action = torch.as_tensor(given, device=device).to(kind)
+        wanted = (count, *self.outputs)
+        if action.shape != wanted:
+            raise ValueError(f"actions have shape {tuple(action.shape)}, wanted {wanted}: one a lane")
+        return action
+
+
+class TensorVectorEnv(gymnasium.vector.VectorEnv):
+    """Many lives of a task in step."""
+
+    metadata = {"render_modes": [], "autoreset_mode": _SAME_STEP}  # noqa: RUF012 as Gymnasium writes it
+
+    def __init__(
+        self,
+        task: str | TensorTask,
+        num_envs: int = 1,
+        *,
+        preset: str | None = None,
+        device: torch.device | str = "cpu",
+        output: str = "numpy",
+        bound: float = 1.0,
+        **settings: Any,
+    ) -> None:
+        """`task` is an id (with a preset and settings) or a task; `bound` is the largest output of a continuous one.
+
+        Raises:
+            ValueError: for another `output`, or a number of lanes that is not in [1, 2^20].
+        """
+        if output not in ("numpy", "torch"):
+            raise ValueError(f"output is {output!r}, wanted numpy or torch")
+        if not 1 <= num_envs <= LANES:
+            raise ValueError(f"num_envs is {num_envs}, wanted a number in [1, {LANES}]")
+        self._life = _Life(task, preset, bound, settings)
+        self.task = self._life.lives.task
+        self.num_envs, self.device, self.output = num_envs, torch.device(device), output
+        self.single_observation_space, self.single_action_space = self._life.seen, self._life.answers
+        self.observation_space = batch_space(self.single_observation_space, num_envs)
+        self.action_space = batch_space(self.single_action_space, num_envs)
+        self._state: Any = None
+
+    def reset(
+        self, *, seed: int | list[int] | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Any, dict[str, Any]]:
+        """Observations [N, I] of new lives: those of a seed, or the next ones of every lane."""
+        super().reset(seed=seed if isinstance(seed, int) else None, options=options)
+        if seed is None and self._state is None:
+            seed = int(self.np_random.integers(1 << 31))
+        self._state, now = self._life.begin(self._state, seed, self.num_envs, self.device)
+        return self._out(now.observation), self._infos(now)
+
+    def step(self, actions: Any) -> tuple[Any, Any, Any, Any, dict[str, Any]]:
+        """Observations, rewards, terminated, truncated and infos of all lanes.
+
+        Raises:
+            ValueError: before `reset`, or if the actions do not have one row a lane.
+        """
+        if self._state is None:
+            raise ValueError("there is no life yet; call reset first")
+        action = self._life.action(actions, self.num_envs, self.device)
+        self._state, now = self._life.lives.step(self._state, action)
+        infos, over = self._infos(now), now.terminated | now.truncated
+        if self.output == "torch" or bool(over.any()):
+            infos |= {"final_obs": self._out(self._state.kept.final), "_final_obs": self._out(over)}
+        told = (now.observation, now.reward, now.terminated, now.truncated)
+        observation, reward, terminated, truncated = map(self._out, told)
+        return observation, reward, terminated, truncated, infos
+
+    def _out(self, value: Tensor) -> Any:
+        return value if self.output == "torch" else value.numpy(force=True)
+
+    def _infos(self, now: TimeStep) -> dict[str, Any]:
+        infos = now.info._asdict()
+        return infos if self.output == "torch" else {name: _copy(value) for name, value in infos.items()}
+
+
+class TensorEnv(gymnasium.Env):
+    """One life of a task."""
+
+    metadata = {"render_modes": []}  # noqa: RUF012 as Gymnasium writes it
+
+    def __init__(
+        self, task: str | TensorTask, *, preset: str | None = None, bound: float = 1.0, **settings: Any
+    ) -> None:
+        """`task` is an id (with a preset and settings) or a task; `bound` is the largest output of a continuous one."""
+        self._life = _Life(task, preset, bound, settings)
+        self.task = self._life.lives.task
+        self.observation_space, self.action_space = self._life.seen, self._life.answers
+        self._state: Any = None
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[np.ndarray, dict[str, Any]]:
+        """The first frame of the life of a seed, or of the next life."""
+        super().reset(seed=seed, options=options)
+        if seed is None and self._state is None:
+            seed = int(self.np_random.integers(1 << 31))
+        self._state, now = self._life.begin(self._state, seed, 1, torch.device("cpu"))
+        return now.observation[0].numpy(force=True), _first(now)
+
+    def step(self, action: Any) -> tuple[np.ndarray, float, bool, bool, dict[str, Any]]:
+        """What came of an action; a life that is over stays so until `reset`.
+
+        Raises:
+            ValueError: before `reset`.
+        """
+        if self._state is None:
+            raise ValueError("there is no life yet; call reset first")
+        answer = self._life.action(np.asarray(action)[None], 1, torch.device("cpu"))
+        inner, now = self.task.step(self._state.inner, answer)
+        self._state = self._state._replace(inner=inner)
+        told = (now.reward.item(), bool(now.terminated), bool(now.truncated))
+        return now.observation[0].numpy(force=True), *told, _first(now)
+
+
+def _first(now: TimeStep) -> dict[str, Any]:
+    return {name: _copy(value[0]) for name, value in now.info._asdict().items()}
+
+
+def _copy(value: Tensor) -> np.ndarray:
+    return np.array(value.numpy(force=True))
+
+
+def register_gymnasium() -> list[str]:
+    """Make every task known to `gymnasium.make` and `make_vec`, by id and by preset; gives the names, again and again.
+
+    `metaplastic/Name-vN` is the task, `metaplastic/Name.preset-vN` one of its presets; settings go to `make`.
+    """
+    names = []
+    for id, cls in TASKS.items():
+        base, _, version = id.rpartition("-v")
+        for preset in (None, *cls.presets):
+            name = f"{NAMESPACE}/{base}{f'.{preset}' if preset else ''}-v{version}"
+            names.append(name)
+            if name in gymnasium.registry:
+                continue
+            gymnasium.register(
+                name,
+                entry_point=f"{__name__}:TensorEnv",
+                vector_entry_point=f"{__name__}:TensorVectorEnv",
+                kwargs={"task": id, "preset": preset},
+            )
+    return names

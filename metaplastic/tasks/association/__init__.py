@@ -1,0 +1,1 @@
+"""What belongs to what, learned within a lifetime."""

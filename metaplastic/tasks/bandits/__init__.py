@@ -1,0 +1,1 @@
+"""Bandits and their kin: what is worth choosing is found out within a lifetime."""

@@ -1,0 +1,1 @@
+"""What every task must keep, checked."""

@@ -1,0 +1,1 @@
+"""Classic control, with the equations of Gymnasium."""

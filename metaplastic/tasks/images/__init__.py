@@ -1,0 +1,1 @@
+"""Real images, learned from one at a time."""

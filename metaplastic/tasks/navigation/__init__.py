@@ -1,0 +1,1 @@
+"""Mazes, path integration and foraging."""

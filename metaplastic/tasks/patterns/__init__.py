@@ -1,0 +1,1 @@
+"""Curves that a network is trained to draw."""

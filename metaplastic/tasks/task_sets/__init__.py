@@ -1,0 +1,1 @@
+"""Several tasks in one lifetime, one after another or mixed."""

@@ -1,0 +1,183 @@
+"""Whole trials and blocks of decisions of a task set: every task draws those of its own lifetimes, in one layout.
+
+Here lifetimes are gathered by task, so the number of each is asked for; the closed loop (`task_sets.py`) never does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from metaplastic.core import Decisions, Judgement, TrialBatch
+from metaplastic.tasks.base import one_hot, rebuilt
+from metaplastic.tasks.constants import look_up
+from metaplastic.tasks.task_sets.layouts import coded
+
+if TYPE_CHECKING:
+    from metaplastic.tasks.task_sets.task_set import TaskSet
+
+
+class SetDrawn(NamedTuple):
+    """What a trial of every lifetime has drawn."""
+
+    task: Int[Tensor, "*B"]
+    """which task it is of"""
+    length: Int[Tensor, "*B"]
+    inner: tuple[Any, ...]
+    """by task, what its lifetimes have drawn; 0 in the others"""
+
+
+def render_trials(tasks: TaskSet, lifetime: Int[Tensor, "*B"], trial: int, seed: int | Tensor) -> TrialBatch:
+    """One trial of every lifetime, whichever task it is of."""
+    lives, shape = lifetime.reshape(-1), lifetime.shape
+    key = tasks.own_key(lives, seed)
+    where = tasks.place(key, torch.full_like(key, trial))
+    steps, count = tasks.facts.trial_steps, len(lives)
+    batch, inner = _nothing(tasks, steps, lives), []
+    for number in range(len(tasks.tasks)):
+        lanes = (where.task == number).nonzero().squeeze(-1)
+        kept = None
+        for own in where.trial[lanes].unique().tolist():
+            some = lanes[where.trial[lanes] == own]
+            part = tasks.tasks[number].render(lives[some], own, tasks.seed_of(number, seed))
+            batch = _placed(tasks, number, batch, part, some)
+            kept = _spread(part.drawn, some, count, kept)
+        if kept is None:  # its form is part of the batch's, whoever is in it
+            part = tasks.tasks[number].render(lives[:1], 0, tasks.seed_of(number, seed))
+            kept = _spread(part.drawn, lanes[:0], count, None)
+        inner.append(kept)
+    x, length = batch.x, batch.length
+    assert length is not None
+    if tasks.rule:
+        within = torch.arange(steps, device=lives.device)[:, None] < length
+        x = coded(x, where.task.expand(steps, -1), len(tasks.tasks))
+        x = torch.cat((x[..., : batch.x.shape[-1]], x[..., batch.x.shape[-1] :] * within[..., None]), -1)
+    x, y, w, epoch = (field.reshape(steps, *shape, *field.shape[2:]) for field in (x, batch.y, batch.w, batch.epoch))
+    drawn = _shaped(SetDrawn(where.task, length, tuple(inner)), shape)
+    return TrialBatch(x, y, w, epoch, batch.kind.reshape(shape), length.reshape(shape), drawn)
+
+
+def judge_trials(tasks: TaskSet, output: Float[Tensor, "T *B A"], batch: TrialBatch) -> Judgement:
+    """Every task judges its own lifetimes."""
+    axes, layout = batch.kind.ndim, tasks.layout
+    drawn: SetDrawn = batch.drawn
+    lead = output.shape[1 : output.ndim - 1 - axes]
+    count = batch.kind.numel()
+    output = output.reshape(len(output), *lead, count, output.shape[-1])
+    told = [output.new_zeros(*lead, count) for _ in Judgement._fields]
+    for number, (task, spec) in enumerate(zip(tasks.tasks, tasks.specs, strict=True)):
+        lanes = (drawn.task.reshape(-1) == number).nonzero().squeeze(-1)
+        if not len(lanes):
+            continue
+        given = output[: spec.trial_steps].index_select(-2, lanes)
+        if layout.gives_outputs:
+            given = given[..., : spec.actions]
+        else:
+            given = one_hot(layout.done(given.argmax(-1), spec.actions), spec.actions)
+        verdict = task.judge(given, _own(tasks, number, batch, lanes))
+        told = [old.index_copy(-1, lanes, new.to(old.dtype)) for old, new in zip(told, verdict, strict=True)]
+    return Judgement(*(field.reshape(*lead, *batch.kind.shape) for field in told))
+
+
+def decide(tasks: TaskSet, lifetime: Int[Tensor, "*B"], first: int, count: int, seed: int | Tensor) -> Decisions:
+    """A block of decisions of lifetimes that have one task each."""
+    lives, layout = lifetime.reshape(-1), tasks.layout
+    task = tasks.task_of(lives, first, seed)
+    lead = (count, len(lives))
+    own = layout.observations - (len(tasks.tasks) if tasks.rule else 0)
+    x = torch.zeros(*lead, own, device=lives.device)
+    payoff, best = x.new_zeros(*lead, layout.actions), x.new_zeros(lead)
+    kind = torch.zeros(lead, dtype=torch.int64, device=lives.device)
+    for number, member in enumerate(tasks.tasks):
+        lanes = (task == number).nonzero().squeeze(-1)
+        if len(lanes):
+            part = member.decisions(lives[lanes], first, count, tasks.seed_of(number, seed))
+            missing = layout.actions - part.payoff.shape[-1]
+            paid = torch.cat((part.payoff, part.payoff[..., :1].expand(*part.payoff.shape[:-1], missing)), -1)
+            x = x.index_copy(1, lanes, layout.shown(number, part.observation))
+            payoff, best = payoff.index_copy(1, lanes, paid), best.index_copy(1, lanes, part.best)
+            kind = kind.index_copy(1, lanes, part.kind + layout.kind_starts[number])
+    if tasks.rule:
+        x = coded(x, task.expand(lead), len(tasks.tasks))
+    return Decisions(*(f.reshape(count, *lifetime.shape, *f.shape[2:]) for f in (x, payoff, best, kind)))
+
+
+def _nothing(tasks: TaskSet, steps: int, lives: Tensor) -> TrialBatch:
+    """A batch in which no lifetime shows anything yet."""
+    layout, count = tasks.layout, len(lives)
+    own = layout.observations - (len(tasks.tasks) if tasks.rule else 0)
+    x = torch.zeros(steps, count, own, device=lives.device)
+    epoch = torch.zeros(steps, count, dtype=torch.int8, device=lives.device)
+    kind = torch.zeros_like(lives)
+    return TrialBatch(x, x.new_zeros(steps, count, layout.actions), x.new_zeros(steps, count), epoch, kind, kind)
+
+
+def _placed(tasks: TaskSet, number: int, batch: TrialBatch, part: TrialBatch, lanes: Tensor) -> TrialBatch:
+    """The batch with the trials of one task's lifetimes."""
+    layout, late = tasks.layout, len(batch.w) - len(part.w)
+    x, y = layout.shown(number, part.x), part.y
+    y = torch.nn.functional.pad(y, (0, layout.actions - y.shape[-1]))
+    epoch = layout.epoch(number, part.epoch)
+    if late:
+        x, y, w = (torch.nn.functional.pad(f, (0, 0) * (f.ndim - 1) + (0, late)) for f in (x, y, part.w))
+        last = layout.epoch_numbers[number][-1] if layout.epochs else 0
+        epoch = torch.cat((epoch, epoch.new_full((late, len(lanes)), last)))
+    else:
+        w = part.w
+    length = torch.full_like(part.kind, len(part.w)) if part.length is None else part.length
+    assert batch.length is not None
+    return TrialBatch(
+        batch.x.index_copy(1, lanes, x),
+        batch.y.index_copy(1, lanes, y),
+        batch.w.index_copy(1, lanes, w),
+        batch.epoch.index_copy(1, lanes, epoch),
+        batch.kind.index_copy(0, lanes, part.kind + layout.kind_starts[number]),
+        batch.length.index_copy(0, lanes, length),
+    )
+
+
+def _own(tasks: TaskSet, number: int, batch: TrialBatch, lanes: Tensor) -> TrialBatch:
+    """The trials of one task's lifetimes, as it rendered them (what is seen aside)."""
+    layout, spec, axes = tasks.layout, tasks.specs[number], batch.kind.ndim
+    steps = spec.trial_steps
+    x, y, w, epoch = (f.flatten(1, axes)[:steps].index_select(1, lanes) for f in batch[:4])
+    back = tuple(max(0, _place_of(layout.epoch_numbers[number], joint)) for joint in range(max(1, len(layout.epochs))))
+    kind, length = batch.kind.reshape(-1), batch.drawn.length.reshape(-1)
+    return TrialBatch(
+        *(x, y[..., : spec.actions], w, look_up(back, epoch.to(torch.int64), torch.int8)),
+        kind[lanes] - layout.kind_starts[number],
+        length[lanes],
+        _gathered(batch.drawn.inner[number], lanes, axes),
+    )
+
+
+def _place_of(numbers: tuple[int, ...], joint: int) -> int:
+    return numbers.index(joint) if joint in numbers else -1
+
+
+def _spread(drawn: Any, lanes: Tensor, count: int, before: Any) -> Any:
+    """Draws of some lifetimes as draws of all: where they were before, or 0."""
+    if isinstance(drawn, Tensor):
+        old = drawn.new_zeros(count, *drawn.shape[1:]) if before is None else before
+        return old.index_copy(0, lanes, drawn[: len(lanes)])
+    if drawn is None:
+        return None
+    olds = before if before is not None else [None] * len(drawn)
+    return rebuilt(drawn, [_spread(part, lanes, count, old) for part, old in zip(drawn, olds, strict=True)])
+
+
+def _gathered(drawn: Any, lanes: Tensor, axes: int) -> Any:
+    """Draws [*B, ...] of some lifetimes."""
+    if isinstance(drawn, Tensor):
+        return drawn.flatten(0, axes - 1)[lanes]
+    return None if drawn is None else rebuilt(drawn, [_gathered(part, lanes, axes) for part in drawn])
+
+
+def _shaped(drawn: Any, shape: torch.Size) -> Any:
+    """Draws [n, ...] as draws [*B, ...]."""
+    if isinstance(drawn, Tensor):
+        return drawn.reshape(*shape, *drawn.shape[1:])
+    return None if drawn is None else rebuilt(drawn, [_shaped(part, shape) for part in drawn])

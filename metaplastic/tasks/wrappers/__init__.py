@@ -1,0 +1,1 @@
+"""Tasks around tasks: what is seen, done, felt and when."""
