@@ -19,7 +19,7 @@ from metaplastic.tasks.registry import WRAPPERS
 NEEDED = {
     "formula": {"update": "eta * pre * post", "parameters": {"eta": 0.1}},
     "mixture": {"terms": [{"kind": "reward"}, {"kind": "energy", "weight": 0.1}]},
-    **dict.fromkeys(WRAPPERS, {"task": {"kind": "PerceptualDecisionMaking-v0"}}),
+    **{kind: {"task": {"kind": "PerceptualDecisionMaking-v0"}} for kind in WRAPPERS},
     "ActionNoise": {"task": {"kind": "PerceptualDecisionMaking-v0"}, "slip": 0.1},
     "map_elites": {"measures": [{"metric": "activity", "low": 0, "high": 1}]},
 }
