@@ -54,7 +54,10 @@ def interpreted(monkeypatch):
 
 
 def assert_same(one: TrialPlan, steps=STEPS, *, trials=2, plastic=True) -> torch.Tensor:
-    """Both backends agree in outputs, traces and weights, over two trials; how far the weights moved."""
+    """Both backends agree in outputs, traces and weights, over two trials; how far the weights moved.
+
+    They add up in different orders, and what differs in the first trial grows in the second.
+    """
     slow = fast = born(one)
     for number in range(trials):
         x = rng.normals(rng.fold(KEY, number), steps, len(one.noise), INPUTS)
@@ -67,11 +70,11 @@ def assert_same(one: TrialPlan, steps=STEPS, *, trials=2, plastic=True) -> torch
                     (trial.output, engine.finish(one, trial, steps, reward, prediction) if plastic else synapses)
                 )
         (output, slow), (other, fast) = results
-        torch.testing.assert_close(other, output, rtol=1e-5, atol=1e-5)
-        torch.testing.assert_close(fast.w, slow.w, rtol=1e-5, atol=1e-5)
+        torch.testing.assert_close(other, output, rtol=1e-5, atol=3e-5)
+        torch.testing.assert_close(fast.w, slow.w, rtol=1e-5, atol=3e-5)
         exists = torch.ones(()) if one.brains.mask is None else one.brains.mask
         for name, trace in slow.traces.items():
-            torch.testing.assert_close(fast.traces[name] * exists, trace * exists, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(fast.traces[name] * exists, trace * exists, rtol=1e-4, atol=3e-5)
     return (slow.w - one.brains.weights).abs().max()
 
 
