@@ -83,7 +83,7 @@ class TrialDataset(Dataset[Any]):
             if number < 1:
                 raise ValueError(f"{name} is {number}, wanted 1 or more")
         if style not in STYLES:
-            raise ValueError(f"style is {style!r}, wanted one of {', '.join(STYLES)}{near_miss(style, STYLES)}")
+            raise ValueError(f"style is {style!r}, wanted one of {', '.join(STYLES)}{near_miss(style, list(STYLES))}")
         self.batch, self.batches, self.steps, self.seed = batch, batches, steps, seed
         self.style, self.device, self.position = style, torch.device(device), 0
 
