@@ -11,7 +11,7 @@ Several priors or gains are told by a line each that is on during the trial. Int
 Presets (recalled, but for those named checked): `js10_short`, `js10_mid`, `js10_long` (Jazayeri & Shadlen 2010: 11
 equally spaced times), `js15` (2015), `sohn19` (Sohn et al. 2019: two cued priors, the short one checked), `remington18`
 (Remington et al. 2018: gains 1 and 1.5, seven times), `neurogym` (checked; Molano-Mazon et al. 2022; times of one step
-of 80 ms stand for 83 and 100 ms). Criterion: the score of a mean error of 15 %.
+of 80 ms stand for 83 and 100 ms). Criterion: (3) of `interval_values.py`.
 
 `ReadySetGoRamp-v0` is the same task answered by one output: it goes when the output first reaches 1. Its target rises
 from 0 at set to 1 at t_g, and stays:
@@ -184,8 +184,7 @@ class IntervalTask(ProductionTask, ABC):
     def _scores(self) -> dict[str, Any]:
         mean = expected_scores(*self._drawn_from, self.margin, self.slack)
         kinds = len(self.priors) * len(self.gains)
-        criterion = min(mean.learned, mean.ceiling)
-        return {"trial_types": kinds, "chance": mean.chance, "ceiling": mean.ceiling, "criterion": criterion}
+        return {"trial_types": kinds, "chance": mean.chance, "ceiling": mean.ceiling, "criterion": mean.learned}
 
     @property
     def _drawn_from(self) -> tuple[tuple[Duration, ...], tuple[float, ...], float, float]:
@@ -206,7 +205,7 @@ class ReadySetGo(IntervalTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Chance is going at set; ceiling (2) of `interval_values.py`; criterion: a mean error of 15 %."""
+        """Chance is going at set; ceiling (2) and criterion (3) of `interval_values.py`."""
         return self.describe_choice(self._widths(), ("wait", "go"), **self._scores())
 
 
