@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
+from metaplastic.tasks.association.few_shot import FewShot
 from metaplastic.tasks.association.pattern_memory import PatternMemory
 from metaplastic.tasks.association.target_discovery import TargetDiscovery
 from metaplastic.tasks.bandits.baited import BaitedBandit
@@ -75,6 +76,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
+    "FewShot-v0": FewShot,
     "Forage-v0": Forage,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,

@@ -34,6 +34,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks.base import one_of
+from metaplastic.tasks.lane_rows import row
 from metaplastic.tasks.readouts import ReadoutTask
 from metaplastic.tasks.trials import Drawn, Frame
 
@@ -153,7 +154,7 @@ class PatternMemory(ReadoutTask):
         place = (t // period).clamp(max=order.shape[-1] - 1)
         number = order.expand(*t.shape, order.shape[-1]).gather(-1, place[..., None])[..., 0]
         number = torch.where(tests, self.patterns, torch.where(is_blank, self.patterns + 1, number))
-        x = _rows(pictures, number)
+        x = row(pictures, number)
         epoch = (is_blank + 2 * tests).to(torch.int8)
         last = t + 1 == self.facts.trial_steps
         return Frame(x, whole.expand(*t.shape, self.bits), last.to(torch.float32), epoch)
@@ -182,13 +183,6 @@ class PatternMemory(ReadoutTask):
         places = torch.arange(self.bits, device=key.device)
         top = rng.coin(rng.words(key, 1), 0.5)
         return torch.where(top, places < self.kept, places >= self.bits - self.kept).to(torch.float32)
-
-
-def _rows(table: Float[Tensor, "*B P N"], number: Int[Tensor, "*T"]) -> Float[Tensor, "*T N"]:
-    """Row `number` of each lane's table; [*T] is [*B] or [T, *B]."""
-    lanes = torch.arange(math.prod(table.shape[:-2]), device=table.device).reshape(table.shape[:-2])
-    place = lanes * table.shape[-2] + number
-    return table.reshape(-1, table.shape[-1]).index_select(0, place.reshape(-1)).reshape(*place.shape, table.shape[-1])
 
 
 def _textures(key: Int[Tensor, "*P"], side: int) -> Float[Tensor, "*P N"]:
