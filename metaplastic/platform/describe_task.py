@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from metaplastic.core import ConfigError, Task, TaskSpec
-from metaplastic.tasks.epochs import EpochTask
+from metaplastic.tasks.epoch_times import EpochTimes
 
 WIDTH = 72
 """characters of a drawn timeline"""
@@ -29,7 +29,7 @@ def task_facts(cls: type[Task]) -> Group:
         lines = list(_facts(task.spec))
     except AttributeError:  # what is not given decides all else
         return Group(Text(""), Text(f"all else follows from {' and '.join(not_given(cls))}"))
-    if isinstance(task, EpochTask):
+    if isinstance(task, EpochTimes):
         lines += ["", *timeline(task)]
     return Group(Text(""), *(Text(line) for line in lines), *_presets(cls))
 
@@ -66,7 +66,7 @@ def _facts(spec: TaskSpec) -> Iterator[str]:
         yield f"published    {statistic} at least {threshold:g}"
 
 
-def timeline(task: EpochTask) -> Iterator[str]:
+def timeline(task: EpochTimes) -> Iterator[str]:
     """The epochs in a row, as long as they last on average; `=` where an answer counts."""
     means = [task.timing[name].ends(task.dt)[2] * task.dt if name in task.timing else 0.0 for name in task.epochs]
     total = sum(means) or 1.0

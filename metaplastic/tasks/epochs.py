@@ -20,14 +20,13 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BeforeValidator, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BeforeValidator, Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import TaskSpec, near_miss
+from metaplastic.core import TaskSpec
 from metaplastic.tasks.base import one_of, slices_of
-from metaplastic.tasks.durations import Duration
+from metaplastic.tasks.epoch_times import EpochTimes
 from metaplastic.tasks.trials import Drawn, Frame, TrialTask
 
 GRACE = 100.0
@@ -59,47 +58,18 @@ class Timed(NamedTuple):
     """the task's own"""
 
 
-class EpochTask(TrialTask, ABC):
+class EpochTask(EpochTimes, TrialTask, ABC):
     """A task whose trials consist of epochs."""
 
-    responses: ClassVar[tuple[str, ...]]
-    """the epochs in which an answer counts"""
     noisy: ClassVar[tuple[str, ...]] = ()
     """the channels that carry noise; they lie side by side"""
 
-    dt: float = Field(default=20.0, gt=0)
-    """ms a step; must divide fixed durations"""
-    timing: dict[str, Duration]
-    """epoch -> ms, or how it is drawn; those that are not given stay as they are"""
     sigma: float = Field(default=0.0, ge=0)
     """noise in sqrt(ms): its standard deviation at a step is sigma / sqrt(dt)"""
     gaussian: Annotated[Gaussian, BeforeValidator(one_of(Gaussian))] = "boxmuller"
     """boxmuller, or integer: nearly normal, but the same bits on every device"""
     weights: Annotated[Weights, BeforeValidator(one_of(Weights))] = "yang19"
     """how much each step counts in supervised learning"""
-
-    @classmethod
-    def complete(cls, preset: Mapping[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-        """Epochs whose timing is not given keep the preset's, or the usual one."""
-        settings = {**preset, **given}
-        own = settings.get("timing", {})
-        if not isinstance(own, Mapping):
-            return settings
-        usual = cls.model_fields["timing"].get_default(call_default_factory=True)
-        return {**settings, "timing": {**usual, **preset.get("timing", {}), **own}}
-
-    @model_validator(mode="after")
-    def _fits(self) -> EpochTask:
-        for name, duration in self.timing.items():
-            if name not in self.epochs:
-                names = list(self.epochs)
-                raise _at(name, f"no such epoch{near_miss(name, names)}; there are {', '.join(names)}")
-            why = duration.complaint(self.dt)
-            if why:
-                raise _at(name, why)
-        if not any(duration.ends(self.dt)[1] for duration in self.timing.values()):
-            raise _at("", "no epoch has any step")
-        return self
 
     @abstractmethod
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Any]:
@@ -117,17 +87,6 @@ class EpochTask(TrialTask, ABC):
         """(1), from `timing`; to be replaced where the conditions set a duration. `key`: the condition keys."""
         del conditions
         return list(accumulate(self.durations(key)))
-
-    def durations(self, key: Int[Tensor, "*B"]) -> list[Int[Tensor, "*B"]]:
-        """Steps of every epoch; an epoch without timing has none."""
-        drawn = [name for name in self.epochs if name in self.timing and not self.timing[name].is_fixed]
-        key1 = rng.fold(key, 1)
-        found = {name: self.timing[name].draw(rng.word(key1, k), self.dt) for k, name in enumerate(drawn)}
-        return [found[name] if name in found else torch.full_like(key, self.steps(name)) for name in self.epochs]
-
-    def steps(self, epoch: str) -> int:
-        """Steps of an epoch of fixed duration; 0 if it has no timing."""
-        return self.timing[epoch].steps(self.dt) if epoch in self.timing else 0
 
     def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
         """Conditions, edges and the key of the noise."""
@@ -177,12 +136,6 @@ class EpochTask(TrialTask, ABC):
         own = drawn.values.conditions
         return {"kind": drawn.kind, "length": drawn.length, **(own._asdict() if own is not None else {})}
 
-    def trial_length(self) -> tuple[int, int, float]:
-        """Fewest, most and mean steps of a trial that nothing ends early; exact, from the tables."""
-        ends = [duration.ends(self.dt) for duration in self.timing.values()]
-        fewest, most, mean = zip(*ends, strict=True)
-        return sum(fewest), sum(most), sum(mean)
-
     def describe(self, widths: Mapping[str, int], actions: int, **more: Any) -> TaskSpec:
         """The spec, from the widths of the channels and what the scores mean (chance, ceiling, criterion, …)."""
         return TaskSpec(
@@ -219,9 +172,3 @@ class EpochTask(TrialTask, ABC):
             return due.to(torch.float32)
         late = due & (when.since * self.dt >= GRACE)
         return (~due).to(torch.float32) + 5.0 * late
-
-
-def _at(epoch: str, text: str) -> PydanticCustomError:
-    """An error of `timing`, with its place."""
-    place = f"timing.{epoch}" if epoch else "timing"
-    return PydanticCustomError("metaplastic", "{text}", {"text": text, "below": place})

@@ -108,7 +108,7 @@ class WorldTask(TensorTask, ABC):
             action = torch.zeros(*key.shape, self.facts.actions, device=key.device)
         state = WorldState(key, zero, zero, yes, action, nothing, life, world)
         unjudged = (zero - 1).to(torch.int8)
-        epoch = zero.to(torch.int8)
+        epoch = self.epoch_of(state).to(torch.int8)
         info = Info(epoch, zero, zero, zero, ~yes, ~yes, unjudged, nothing, nothing, self.oracle(state), nothing)
         state = settled(state, fresh=True)
         return state, settled(TimeStep(self.observe(state), nothing, ~yes, ~yes, info), fresh=True)
@@ -122,7 +122,7 @@ class WorldTask(TensorTask, ABC):
         reward = torch.where(alive, told.reward, 0.0)
         over = alive & ends
         info = Info(
-            epoch=torch.zeros_like(state.trial, dtype=torch.int8),
+            epoch=self.epoch_of(state).to(torch.int8),
             step=state.step,
             trial=state.trial,
             kind=torch.zeros_like(state.trial),
