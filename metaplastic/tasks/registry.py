@@ -30,6 +30,7 @@ from metaplastic.tasks.memory.boolean import MICONI23
 from metaplastic.tasks.memory.delay_comparison import DelayComparison
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
 from metaplastic.tasks.memory.delayed_xor import DelayedXOR
+from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.navigation.forage import Forage
@@ -77,6 +78,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
     "FewShot-v0": FewShot,
+    "FlipFlop-v0": FlipFlop,
     "Forage-v0": Forage,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
