@@ -23,7 +23,7 @@ from metaplastic.tasks.decisions import DecisionState, DecisionTask, Question
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
 from metaplastic.tasks.registry import TASKS, list_tasks, make
 
-LONG = 1200
+LONG = 1000
 """steps of the longest trial from which a preset's contract takes too long for every day"""
 BULKY = 200_000
 """and numbers of a trial, shown and answered"""
