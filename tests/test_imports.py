@@ -32,7 +32,7 @@ MAY_IMPORT = {
 DOORS = {"__init__.py", "__main__.py", "cli.py"}
 """files outside the rooms that lead into them"""
 
-LIVES_IN_ONE_FILE_OF = {"ray": "platform", "wandb": "platform", "evotorch": "outer_loop", "gymnasium": "tasks"}
+LIVES_IN_ONE_FILE_OF = {"ray": "platform", "wandb": "platform", "evotorch": "outer_loop"}
 
 HEAVY = {
     "torch",
@@ -104,6 +104,13 @@ def test_a_platform_library_lives_in_one_file_of_its_room(library, room):
     users = files_that_import(library)
     assert len(users) <= 1, f"{library} belongs in one file of {room}"
     assert all(user.startswith(f"{room}/") for user in users)
+
+
+def test_only_adapters_know_the_environments_of_others():
+    for library in ("gymnasium",):
+        users = files_that_import(library)
+        assert users
+        assert all(user.startswith("tasks/adapters/") for user in users), users
 
 
 def test_only_tracking_knows_wandb():

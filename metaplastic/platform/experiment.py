@@ -147,6 +147,11 @@ def options(part: Any) -> list[Any]:
 
 def _check_reads(task: Component, network: Any, rule: Any) -> None:
     """Refuse a rule that reads what this network cannot tell a synapse, and a network that cannot do this task."""
+    if not getattr(task, "pure", True):
+        raise wrong(
+            f"task {task.kind} runs outside of tensors, where networks do not live; drive it in Python by its "
+            "`reset` and `step`, or wrap what you need as a task of your own (docs/tasks.md)"
+        )
     response = task.spec.response  # pyright: ignore[reportAttributeAccessIssue]
     if response not in network.responses:
         raise wrong(

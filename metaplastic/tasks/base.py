@@ -90,6 +90,8 @@ class TensorTask(Task, ABC):
     """named settings, mostly those of a publication"""
     tags: ClassVar[tuple[str, ...]] = ()
     """words that `list_tasks` selects by"""
+    pure: ClassVar[bool] = True
+    """a step is a function of state and answer alone; False: something outside of tensors changes with it"""
 
     preset: str | None = None
     """named settings of a publication; fields that are given beside it go first"""

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
+from metaplastic.tasks.adapters.gymnasium_task import GymnasiumTask
 from metaplastic.tasks.association.few_shot import FewShot
 from metaplastic.tasks.association.pattern_memory import PatternMemory
 from metaplastic.tasks.association.target_discovery import TargetDiscovery
@@ -134,7 +135,12 @@ WRAPPERS: dict[str, type[TensorTask]] = {
 }
 """kind -> class of a task around a task (`task: {kind: …}`)"""
 
-KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS}
+OUTSIDE: dict[str, type[TensorTask]] = {
+    "GymnasiumTask": GymnasiumTask,
+}
+"""kind -> class of tasks that environments of other libraries stand behind (`pure` is False)"""
+
+KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS, **OUTSIDE}
 """every kind that stands where a task is wanted"""
 
 

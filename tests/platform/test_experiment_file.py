@@ -20,6 +20,7 @@ NEEDED = {
     "formula": {"update": "eta * pre * post", "parameters": {"eta": 0.1}},
     "mixture": {"terms": [{"kind": "reward"}, {"kind": "energy", "weight": 0.1}]},
     **{kind: {"task": {"kind": "PerceptualDecisionMaking-v0"}} for kind in WRAPPERS},
+    "GymnasiumTask": {"environment": "CartPole-v1"},
     "ActionNoise": {"task": {"kind": "PerceptualDecisionMaking-v0"}, "slip": 0.1},
     "map_elites": {"measures": [{"metric": "activity", "low": 0, "high": 1}]},
 }

@@ -2,6 +2,8 @@
 
 import functools
 import importlib.util
+import subprocess
+import sys
 import warnings
 from typing import Any
 
@@ -39,6 +41,21 @@ def test_every_task_and_preset_has_a_name_and_may_be_registered_twice():
     assert register_gymnasium() == NAMES
     assert "metaplastic/TwoStep.wang18-v0" in NAMES
     assert {gymnasium.spec(name).kwargs["task"] for name in NAMES} == set(TASKS)
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import metaplastic.tasks.adapters.gymnasium_bridge as b; import gymnasium as g; g.register_envs(b)\n"
+        "env = g.make('metaplastic/Bandit-v0', arms=3)",
+        "import gymnasium as g\n"
+        "env = g.make('metaplastic.tasks.adapters.gymnasium_bridge:metaplastic/Bandit-v0', arms=3)",
+    ],
+)
+def test_the_names_are_known_by_an_import_or_by_naming_the_module(code):
+    told = "print(env.action_space, env.reset(seed=3)[0].shape)"
+    done = subprocess.run([sys.executable, "-c", f"{code}\n{told}"], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["Discrete(3)", "(1,)"], done.stderr
 
 
 def test_make_gives_one_life_and_make_vec_many():

@@ -1,8 +1,11 @@
 """Tasks as Gymnasium environments: many lives at once (`TensorVectorEnv`), one life (`TensorEnv`), and their names.
 
-    register_gymnasium()
+    from metaplastic.tasks.adapters import gymnasium_bridge  # makes the names known
     env = gymnasium.make("metaplastic/Bandit-v0", arms=3)
-    envs = gymnasium.make_vec("metaplastic/TwoStep.wang18-v0", 4096, vectorization_mode="vector_entry_point")
+    envs = gymnasium.make_vec("metaplastic/TwoStep.wang18-v0", 4096)
+
+or, where only a name is given, "metaplastic.tasks.adapters.gymnasium_bridge:metaplastic/Bandit-v0". Gymnasium 1.0 took
+back the entry points by which it was enough to install a package.
 
 An episode is a lifetime: all its trials, then `terminated`. `reset(seed=s)` lives lifetime s 2^20 + lane, so a seed
 gives the same numbers in any number of lanes; lane 0 is what `TensorEnv` lives. Later lives, begun by `reset()` or by a
@@ -224,3 +227,6 @@ def register_gymnasium() -> list[str]:
                 kwargs={"task": id, "preset": preset},
             )
     return names
+
+
+register_gymnasium()  # Gymnasium expects of a module of environments that importing it is enough

@@ -61,6 +61,8 @@ class InnerTask(Slot):
                 f"is {what}, wanted one tensor task; a choice of tasks goes outside: "
                 "{choice: [{kind: …, task: a}, {kind: …, task: b}]}"
             )
+        if not found.pure:
+            raise wrong(f"is {found.kind}, which runs outside of tensors, wanted a task made of tensors")
         return found
 
 
