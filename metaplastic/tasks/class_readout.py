@@ -27,9 +27,13 @@ class ClassReadout(ReadoutTask, ABC):
 
     best_reward = 0.0
 
+    def right(self, output: Float[Tensor, "*B A"], y: Float[Tensor, "..."]) -> Tensor:
+        """How right outputs are, 0 to 1 [*B]: whether they name the wanted class."""
+        return (output.argmax(-1) == y.argmax(-1)).double()
+
     def tally(self, output: Float[Tensor, "*B A"], y: Float[Tensor, "..."], w: Float[Tensor, "..."]) -> Tensor:
         """Sums of w right, w error and w."""
-        right = (output.argmax(-1) == y.argmax(-1)).double()
+        right = self.right(output, y)
         error = (output - y).square().mean(-1).double()
         return torch.stack((right, error, torch.ones_like(right)), -1) * w.double()[..., None]
 

@@ -10,6 +10,8 @@ from pydantic_core import PydanticCustomError
 from metaplastic.core import ConfigError, lookup, near_miss
 from metaplastic.tasks.adapters.gymnasium_task import GymnasiumTask
 from metaplastic.tasks.association.few_shot import FewShot
+from metaplastic.tasks.association.few_shot_regression import FewShotRegression
+from metaplastic.tasks.association.paired_associates import PairedAssociates
 from metaplastic.tasks.association.pattern_memory import PatternMemory
 from metaplastic.tasks.association.target_discovery import TargetDiscovery
 from metaplastic.tasks.bandits.baited import BaitedBandit
@@ -80,6 +82,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
     "FewShot-v0": FewShot,
+    "FewShotRegression-v0": FewShotRegression,
     "FlipFlop-v0": FlipFlop,
     "Forage-v0": Forage,
     "Harlow-v0": Harlow,
@@ -90,6 +93,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "MultiSensoryIntegration-v0": MultiSensoryIntegration,
+    "PairedAssociates-v0": PairedAssociates,
     "PathHoming-v0": PathHoming,
     "PathIntegration-v0": PathIntegration,
     "PatternMemory-v0": PatternMemory,
