@@ -42,6 +42,7 @@ from metaplastic.tasks.navigation.meta_maze import MetaMaze
 from metaplastic.tasks.navigation.path_integration import PathIntegration
 from metaplastic.tasks.navigation.t_maze import TMaze, TMazeSteering
 from metaplastic.tasks.navigation.water_maze import WaterMaze, WaterMazeSteering
+from metaplastic.tasks.navigation.water_maze_grid import WaterMazeGrid
 from metaplastic.tasks.perception.context import ContextDecisionMaking
 from metaplastic.tasks.perception.context_readout import ContextReadout
 from metaplastic.tasks.perception.economic import EconomicDecisionMaking
@@ -113,6 +114,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "VibrotactileDetection-v0": VibrotactileDetection,
     "VolatileBandit-v0": VolatileBandit,
     "WaterMaze-v0": WaterMaze,
+    "WaterMazeGrid-v0": WaterMazeGrid,
     "WaterMazeSteering-v0": WaterMazeSteering,
     "yang19.readout-v0": Yang19Readout,
     **MICONI23,

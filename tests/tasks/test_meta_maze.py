@@ -9,10 +9,15 @@ from scipy.stats import chisquare
 
 from metaplastic import rng
 from metaplastic.core import ConfigError
-from metaplastic.tasks.navigation.grid_maze_tables import free_cells, pillars
+from metaplastic.tasks.navigation.grid_maze_tables import Grid, free_cells, grid, pillar_rows
 from metaplastic.tasks.navigation.meta_maze import MetaMaze
 from metaplastic.tasks.navigation.meta_maze_values import mean_scores, standard
 from metaplastic.tasks.registry import make
+
+
+def pillars(size: int) -> Grid:
+    return grid(pillar_rows(size), "cpu")
+
 
 UP, DOWN, LEFT, RIGHT = range(4)
 MAP = """
@@ -29,13 +34,11 @@ MAP = """
 
 
 def test_the_map_is_the_published_one():
-    free = set(free_cells(9))
-    rows = ["".join("." if (r, c) in free else "#" for c in range(9)) for r in range(9)]
-    assert rows == MAP.split()
+    assert list(pillar_rows(9)) == MAP.split()
 
 
 def test_moves_and_views_are_those_of_the_map():
-    free, maze = free_cells(9), pillars(9, "cpu")
+    free, maze = free_cells(pillar_rows(9)), pillars(9)
     rows = np.array([[mark == "#" for mark in row] for row in MAP.split()])
     for f, (r, c) in enumerate(free):
         assert maze.view[f].reshape(3, 3).tolist() == rows[r - 1 : r + 2, c - 1 : c + 2].astype(float).tolist()
@@ -47,7 +50,7 @@ def test_moves_and_views_are_those_of_the_map():
 
 @pytest.mark.parametrize("size", [5, 9, 11])
 def test_ways_are_shortest(size):
-    maze = pillars(size, "cpu")
+    maze = pillars(size)
     count = len(maze.view)
     links = np.zeros((count, count))
     links[np.arange(count).repeat(4), maze.after.numpy()] = 1
@@ -96,8 +99,8 @@ def test_the_reward_is_anywhere_but_in_the_middle_each_alike():
     task = MetaMaze(size=9)
     goals = task.birth(rng.parameter_keys(rng.lifetime_keys(0, torch.arange(20_000)))).goal
     counts = goals.bincount(minlength=41)
-    centre = pillars(9, "cpu").centre
-    assert free_cells(9)[centre] == (4, 4)
+    centre = pillars(9).centre
+    assert free_cells(pillar_rows(9))[centre] == (4, 4)
     assert counts[centre] == 0
     assert chisquare(np.delete(counts.numpy(), centre)).pvalue > 1e-4
 
@@ -107,13 +110,11 @@ def test_the_reward_stays_for_a_lifetime_and_the_score_counts_visits():
     seen = task.rollout(task.oracle_policy(), torch.arange(20), 100)
     for trial in (seen.reward[:50], seen.reward[50:]):
         first = trial.argmax(0) + 1
-        assert torch.equal(
-            first, pillars(9, "cpu").distance[pillars(9, "cpu").centre][task.reset(torch.arange(20))[0].life.goal]
-        )
+        assert torch.equal(first, pillars(9).distance[pillars(9).centre][task.reset(torch.arange(20))[0].life.goal])
     visits = seen.reward[:50].sum(0)
-    wanted = (visits / standard(pillars(9, "cpu"), 50)).clamp(max=1)
+    wanted = (visits / standard(pillars(9), 50)).clamp(max=1)
     assert torch.allclose(seen.info.score[49], wanted)
-    assert standard(pillars(9, "cpu"), 50) == pytest.approx(50 / pillars(9, "cpu").mean_way)
+    assert standard(pillars(9), 50) == pytest.approx(50 / pillars(9).mean_way)
 
 
 def test_scores_of_one_and_two_steps_by_hand():

@@ -27,7 +27,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
-from metaplastic.tasks.navigation.grid_maze_tables import Pillars, pillars
+from metaplastic.tasks.navigation.grid_maze_tables import MOVE_NAMES, Grid, at, grid, other, pillar_rows
 from metaplastic.tasks.navigation.meta_maze_values import mean_scores, standard
 from metaplastic.tasks.worlds import Happening, WorldTask
 
@@ -94,18 +94,18 @@ class MetaMaze(WorldTask):
             ceiling=oracle,
             oracle=oracle,
             criterion=(chance + oracle) / 2,
-            action_names=("up", "down", "left", "right"),
+            action_names=MOVE_NAMES,
             reward_range=(-self.wall_penalty, self.reward),
         )
 
-    def maze(self, device: torch.device) -> Pillars:
+    def maze(self, device: torch.device) -> Grid:
         """The tables."""
-        return pillars(self.size, device)
+        return grid(pillar_rows(self.size), device)
 
     def birth(self, key: Int[Tensor, "*B"]) -> Hidden:
         """The reward is anywhere but in the middle."""
         maze = self.maze(key.device)
-        return Hidden(_other(rng.words(key, 1)[..., 0], maze.centre, len(maze.view)))
+        return Hidden(other(rng.words(key, 1)[..., 0], maze.centre, len(maze.view)))
 
     def begin(self, key: Int[Tensor, "*B"], life: Hidden, trial: Int[Tensor, "*B"], before: Search | None) -> Search:
         """In the middle."""
@@ -117,10 +117,9 @@ class MetaMaze(WorldTask):
     ) -> Happening:
         """Move; on the reward, be paid and put elsewhere."""
         maze = self.maze(step.device)
-        move = world.cell * 4 + action
-        cell = maze.after.index_select(0, move.reshape(-1)).reshape(move.shape)
+        cell = at(maze.after, world.cell * 4 + action)
         found = cell == life.goal
-        elsewhere = _other(rng.words(key, 1)[..., 0], life.goal, len(maze.view))
+        elsewhere = other(rng.words(key, 1)[..., 0], life.goal, len(maze.view))
         visits = world.visits + found
         reward = found.to(torch.float32) * self.reward
         if self.wall_penalty:
@@ -134,18 +133,10 @@ class MetaMaze(WorldTask):
     def look(self, life: Hidden, world: Search, step: Int[Tensor, "*B"]) -> Float[Tensor, "*B 11"]:
         """The walls around, 1, and the time."""
         del life
-        view = self.maze(step.device).view
-        walls = view.index_select(0, world.cell.reshape(-1)).reshape(*world.cell.shape, 9)
+        walls = at(self.maze(step.device).view, world.cell)
         return torch.cat((walls, torch.ones_like(walls[..., :1]), (step / self.steps)[..., None]), -1)
 
     def target(self, life: Hidden, world: Search) -> Int[Tensor, "*B"]:
         """The shortest way."""
         maze = self.maze(world.cell.device)
-        place = life.goal * len(maze.view) + world.cell
-        return maze.way.index_select(0, place.reshape(-1)).reshape(place.shape)
-
-
-def _other(word: Int[Tensor, "*B"], than: int | Int[Tensor, "*B"], count: int) -> Int[Tensor, "*B"]:
-    """A number below `count` other than one."""
-    drawn = rng.below(word, count - 1)
-    return drawn + (drawn >= than)
+        return at(maze.way, life.goal * len(maze.view) + world.cell)

@@ -14,10 +14,10 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.tasks.navigation.grid_maze_tables import Pillars, pillars
+from metaplastic.tasks.navigation.grid_maze_tables import Grid, grid, pillar_rows
 
 
-def standard(maze: Pillars, steps: int) -> float:
+def standard(maze: Grid, steps: int) -> float:
     """V: T over the mean shortest way between two cells, at least 1."""
     return max(1.0, steps / maze.mean_way)
 
@@ -25,7 +25,7 @@ def standard(maze: Pillars, steps: int) -> float:
 @lru_cache
 def mean_scores(size: int, steps: int) -> tuple[float, float]:
     """Expected scores of the random walk and of the oracle."""
-    maze = pillars(size, "cpu")
+    maze = grid(pillar_rows(size), "cpu")
     most = min(math.ceil(standard(maze, steps)), steps)
     score = (torch.arange(most + 1, dtype=torch.float64) / standard(maze, steps)).clamp(max=1)
     goals = [g for g in range(len(maze.view)) if g != maze.centre]
@@ -34,7 +34,7 @@ def mean_scores(size: int, steps: int) -> tuple[float, float]:
     return (walked @ score).mean().item(), (known @ score).mean().item()
 
 
-def _random_visits(maze: Pillars, goals: list[int], steps: int, most: int) -> Float[Tensor, "G V"]:
+def _random_visits(maze: Grid, goals: list[int], steps: int, most: int) -> Float[Tensor, "G V"]:
     """Distribution of the visits of a random walk, for each goal."""
     count = len(maze.view)
     moves = torch.zeros(count, count, dtype=torch.float64)

@@ -38,6 +38,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_of
+from metaplastic.tasks.navigation.grid_maze_tables import at
 from metaplastic.tasks.navigation.t_maze_tables import FORWARD, Maze, maze, start, step_limit
 from metaplastic.tasks.navigation.t_maze_values import random_walk, searched
 from metaplastic.tasks.worlds import Happening, WorldTask
@@ -199,15 +200,15 @@ class _TMaze(WorldTask):
         """Turn or go; collect, come home, crash or be late."""
         del key, life
         tables, going = self.maze(step.device), world.over == 0
-        moved = _at(tables.after, world.position * len(self.odds) + self.turn(action))
+        moved = at(tables.after, world.position * len(self.odds) + self.turn(action))
         position = torch.where(going, moved, world.position)
-        end = _at(tables.end, position)
+        end = at(tables.end, position)
         found = going & (end >= 0) & (world.collected == 0)
         is_high = found & (end == world.good)
         collected = world.collected + found + is_high
-        is_back = going & (world.collected > 0) & _at(tables.is_home, position) if self.home else found
+        is_back = going & (world.collected > 0) & at(tables.is_home, position) if self.home else found
         done = found if self.is_abstract else is_back
-        crashed = going & _at(tables.is_wall, position)
+        crashed = going & at(tables.is_wall, position)
         late = going & ~done & ~crashed & (step + 1 >= self.limit)
         paid = torch.where(is_high, self.high, torch.where(found, self.low, 0.0))
         fined = torch.where(crashed, self.crash, torch.where(late, self.late if self.home else 0.0, 0.0))
@@ -225,8 +226,8 @@ class _TMaze(WorldTask):
         del life
         tables = self.maze(step.device)
         if self.inputs == "range":
-            return torch.cat((_at(tables.ranges, world.position), world.colour[..., None]), -1)
-        seen = _at(tables.features, world.position)
+            return torch.cat((at(tables.ranges, world.position), world.colour[..., None]), -1)
+        seen = at(tables.features, world.position)
         if not self.is_abstract:
             seen = seen * (step > 0)[..., None]
         return torch.cat((seen, world.colour[..., None]), -1)
@@ -235,7 +236,7 @@ class _TMaze(WorldTask):
         """The maze's action on a shortest way to the high reward, then home."""
         tables = self.maze(world.position.device)
         goal = torch.where(world.collected > 0, self.ends, world.good)
-        return _at(tables.way, goal * len(tables.end) + world.position)
+        return at(tables.way, goal * len(tables.end) + world.position)
 
 
 class TMaze(_TMaze):
@@ -316,8 +317,3 @@ class TMazeSteering(_TMaze):
         """-1, 0 or 1."""
         del life
         return (self.way(world) - FORWARD).to(torch.float32)[..., None]
-
-
-def _at(table: Tensor, index: Int[Tensor, "*B"]) -> Tensor:
-    """Rows of a table, for indices of any shape."""
-    return table.index_select(0, index.reshape(-1)).reshape(*index.shape, *table.shape[1:])
