@@ -132,12 +132,13 @@ class TensorTask(Task, ABC):
 
     def __copy__(self) -> Any:
         copied = super().__copy__()  # `model_copy` starts from it, and may change what `facts` was made of
-        vars(copied).pop("facts", None)
+        for name in set(vars(copied)) - set(type(self).model_fields):
+            del vars(copied)[name]
         return copied
 
     def __getstate__(self) -> dict[Any, Any]:
         state = super().__getstate__()
-        kept = {name: value for name, value in state["__dict__"].items() if name != "facts"}
+        kept = {name: value for name, value in state["__dict__"].items() if name in type(self).model_fields}
         return {**state, "__dict__": kept}
 
     @abstractmethod

@@ -51,6 +51,7 @@ from metaplastic.tasks.perception.perceptual import PerceptualDecisionMaking
 from metaplastic.tasks.perception.pulses import PulseDecisionMaking
 from metaplastic.tasks.perception.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.perception.wager import PostDecisionWager
+from metaplastic.tasks.task_sets.task_set import TaskSet
 from metaplastic.tasks.timing.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.timing.ready_set_go_readout import ReadySetGoReadout
 from metaplastic.tasks.timing.timed_pulse import TimedPulse
@@ -146,7 +147,10 @@ OUTSIDE: dict[str, type[TensorTask]] = {
 }
 """kind -> class of tasks that environments of other libraries stand behind (`pure` is False)"""
 
-KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS, **OUTSIDE}
+SETS: dict[str, type[TensorTask]] = {"TaskSet": TaskSet}
+"""kind -> class of a task made of several (`tasks: [{kind: …}, …]`)"""
+
+KINDS: dict[str, type[TensorTask]] = {**TASKS, **WRAPPERS, **SETS, **OUTSIDE}
 """every kind that stands where a task is wanted"""
 
 

@@ -25,6 +25,8 @@ class Joined(NamedTuple):
     """The layout of several tasks."""
 
     channels: dict[str, tuple[int, int]]
+    shared: int
+    """observations without those that say which task it is"""
     observations: int
     actions: int
     epochs: tuple[str, ...]
@@ -67,7 +69,7 @@ class Joined(NamedTuple):
     def told(self, task: int, info: Info) -> Info:
         """A task's info in the joint layout."""
         return info._replace(
-            epoch=self.epoch(task, info.epoch),
+            epoch=self.epoch(task, info.epoch).to(torch.int8),
             kind=info.kind + self.kind_starts[task],
             target=self.answer(info.target),
         )
@@ -88,6 +90,7 @@ def joined(specs: tuple[TaskSpec, ...], code: str | None) -> Joined:
         types += spec.trial_types
     return Joined(
         channels,
+        sum(widths.values()),
         sum(widths.values()) + (len(specs) if code else 0),
         max(spec.actions for spec in specs),
         epochs,

@@ -43,9 +43,9 @@ class Stage(Value):
 class Place(NamedTuple):
     """What comes in a trial."""
 
-    task: Int[Tensor, "*B"]
+    task: Int[Tensor, "*T"]
     """number of the task"""
-    trial: Int[Tensor, "*B"]
+    trial: Int[Tensor, "*T"]
     """how many trials of its own came before, in this life"""
 
 
@@ -93,8 +93,8 @@ def plan_of(stages: tuple[Stage, ...], block: int) -> Plan:
     return Plan(tuple(stage.tasks for stage in stages), (0, *ends[:-1]), block)
 
 
-def place(plan: Plan, tasks: int, key: Int[Tensor, "*B"], trial: Int[Tensor, "*B"]) -> Place:
-    """(1) and (2), for lifetimes with these keys."""
+def place(plan: Plan, tasks: int, key: Int[Tensor, "*B"], trial: Int[Tensor, "*T"]) -> Place:
+    """(1) and (2), for trials ([*B], or [T, *B]) of lifetimes with these keys."""
     stage = torch.zeros_like(trial)
     for start in plan.starts[1:]:
         stage = stage + (trial >= start)
@@ -112,7 +112,7 @@ def place(plan: Plan, tasks: int, key: Int[Tensor, "*B"], trial: Int[Tensor, "*B
     return Place(task, had + (round_ * in_round + earlier) * plan.block + since % plan.block)
 
 
-def _order(plan: Plan, key: Tensor, stage: Tensor, widths: Tensor) -> Int[Tensor, "*B W"]:
+def _order(plan: Plan, key: Tensor, stage: Tensor, widths: Tensor) -> Int[Tensor, "*T W"]:
     """The tasks of a round, in its order; of shorter rounds the first places count."""
     table = constant(tuple(tuple(row) + (0,) * (plan.width - len(row)) for row in plan.stages), key.device, torch.int64)
     rows = table.index_select(0, stage.reshape(-1)).reshape(*stage.shape, plan.width)

@@ -1,6 +1,6 @@
 """Whole trials and blocks of decisions of a task set: every task draws those of its own lifetimes, in one layout.
 
-Here lifetimes are gathered by task, so the number of each is asked for; the closed loop (`task_sets.py`) never does.
+Here lifetimes are gathered by task, so the number of each is asked for; the closed loop (`set_loop.py`) need not.
 """
 
 from __future__ import annotations
@@ -35,26 +35,24 @@ def render_trials(tasks: TaskSet, lifetime: Int[Tensor, "*B"], trial: int, seed:
     lives, shape = lifetime.reshape(-1), lifetime.shape
     key = tasks.own_key(lives, seed)
     where = tasks.place(key, torch.full_like(key, trial))
-    steps, count = tasks.facts.trial_steps, len(lives)
+    steps = tasks.facts.trial_steps
     batch, inner = _nothing(tasks, steps, lives), []
-    for number in range(len(tasks.tasks)):
-        lanes = (where.task == number).nonzero().squeeze(-1)
+    for number, task in enumerate(tasks.tasks):
+        lanes, own_seed = (where.task == number).nonzero().squeeze(-1), tasks.seed_of(number, seed)
         kept = None
         for own in where.trial[lanes].unique().tolist():
             some = lanes[where.trial[lanes] == own]
-            part = tasks.tasks[number].render(lives[some], own, tasks.seed_of(number, seed))
+            part = task.render(lives[some], own, own_seed)
             batch = _placed(tasks, number, batch, part, some)
-            kept = _spread(part.drawn, some, count, kept)
-        if kept is None:  # its form is part of the batch's, whoever is in it
-            part = tasks.tasks[number].render(lives[:1], 0, tasks.seed_of(number, seed))
-            kept = _spread(part.drawn, lanes[:0], count, None)
+            kept = _spread(part.drawn, some, len(lives), kept)
+        if kept is None:  # what it draws has a place in the batch, whoever is in it
+            kept = _spread(task.render(lives[:1], 0, own_seed).drawn, lanes[:0], len(lives), None)
         inner.append(kept)
     x, length = batch.x, batch.length
     assert length is not None
     if tasks.rule:
         within = torch.arange(steps, device=lives.device)[:, None] < length
-        x = coded(x, where.task.expand(steps, -1), len(tasks.tasks))
-        x = torch.cat((x[..., : batch.x.shape[-1]], x[..., batch.x.shape[-1] :] * within[..., None]), -1)
+        x = torch.cat((x, one_hot(where.task, len(tasks.tasks)) * within[..., None]), -1)
     x, y, w, epoch = (field.reshape(steps, *shape, *field.shape[2:]) for field in (x, batch.y, batch.w, batch.epoch))
     drawn = _shaped(SetDrawn(where.task, length, tuple(inner)), shape)
     return TrialBatch(x, y, w, epoch, batch.kind.reshape(shape), length.reshape(shape), drawn)
@@ -83,33 +81,42 @@ def judge_trials(tasks: TaskSet, output: Float[Tensor, "T *B A"], batch: TrialBa
 
 
 def decide(tasks: TaskSet, lifetime: Int[Tensor, "*B"], first: int, count: int, seed: int | Tensor) -> Decisions:
-    """A block of decisions of lifetimes that have one task each."""
+    """A block of decisions, whichever task each of them is of.
+
+    A task's own trials in the block follow one another without a gap, so it is asked for all from the first to the last
+    that any lifetime has.
+    """
     lives, layout = lifetime.reshape(-1), tasks.layout
-    task = tasks.task_of(lives, first, seed)
-    lead = (count, len(lives))
-    own = layout.observations - (len(tasks.tasks) if tasks.rule else 0)
-    x = torch.zeros(*lead, own, device=lives.device)
-    payoff, best = x.new_zeros(*lead, layout.actions), x.new_zeros(lead)
-    kind = torch.zeros(lead, dtype=torch.int64, device=lives.device)
+    trial = torch.arange(first, first + count, device=lives.device)[:, None].expand(-1, len(lives))
+    where = tasks.place(tasks.own_key(lives, seed), trial)
+    x = torch.zeros(count, len(lives), layout.shared, device=lives.device)
+    payoff, best = x.new_zeros(count, len(lives), layout.actions), x.new_zeros(count, len(lives))
+    kind = torch.zeros_like(where.task)
     for number, member in enumerate(tasks.tasks):
-        lanes = (task == number).nonzero().squeeze(-1)
-        if len(lanes):
-            part = member.decisions(lives[lanes], first, count, tasks.seed_of(number, seed))
-            missing = layout.actions - part.payoff.shape[-1]
-            paid = torch.cat((part.payoff, part.payoff[..., :1].expand(*part.payoff.shape[:-1], missing)), -1)
-            x = x.index_copy(1, lanes, layout.shown(number, part.observation))
-            payoff, best = payoff.index_copy(1, lanes, paid), best.index_copy(1, lanes, part.best)
-            kind = kind.index_copy(1, lanes, part.kind + layout.kind_starts[number])
+        here = where.task == number
+        lanes = here.any(0).nonzero().squeeze(-1)
+        if not len(lanes):
+            continue
+        own = where.trial[here]
+        start, end = int(own.min()), int(own.max()) + 1
+        part = member.decisions(lives[lanes], start, end - start, tasks.seed_of(number, seed))
+        t, lane = here.nonzero(as_tuple=True)
+        column = torch.zeros_like(lives).index_copy(0, lanes, torch.arange(len(lanes), device=lives.device))
+        at = (own - start, column[lane])
+        paid = part.payoff[at]
+        missing = paid[:, :1].expand(-1, layout.actions - paid.shape[-1])  # an action that it lacks is its action 0
+        x[t, lane] = layout.shown(number, part.observation[at])
+        payoff[t, lane], best[t, lane] = torch.cat((paid, missing), -1), part.best[at]
+        kind[t, lane] = part.kind[at] + layout.kind_starts[number]
     if tasks.rule:
-        x = coded(x, task.expand(lead), len(tasks.tasks))
+        x = coded(x, where.task, len(tasks.tasks))
     return Decisions(*(f.reshape(count, *lifetime.shape, *f.shape[2:]) for f in (x, payoff, best, kind)))
 
 
 def _nothing(tasks: TaskSet, steps: int, lives: Tensor) -> TrialBatch:
     """A batch in which no lifetime shows anything yet."""
     layout, count = tasks.layout, len(lives)
-    own = layout.observations - (len(tasks.tasks) if tasks.rule else 0)
-    x = torch.zeros(steps, count, own, device=lives.device)
+    x = torch.zeros(steps, count, layout.shared, device=lives.device)
     epoch = torch.zeros(steps, count, dtype=torch.int8, device=lives.device)
     kind = torch.zeros_like(lives)
     return TrialBatch(x, x.new_zeros(steps, count, layout.actions), x.new_zeros(steps, count), epoch, kind, kind)

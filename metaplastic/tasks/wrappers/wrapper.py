@@ -25,7 +25,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Component, Decisions, Judgement, TaskSpec, TrialBatch, lookup, wrong
 from metaplastic.fields import Slot, own_class
-from metaplastic.tasks.base import TensorTask, TimeStep, settled
+from metaplastic.tasks.base import Policy, TensorTask, TimeStep, settled
 
 STREAM = 64
 """child of a lifetime's key that the innermost wrapper draws from; the next ones take the numbers above it"""
@@ -192,6 +192,11 @@ class Wrapper(TensorTask, ABC):
     def oracle(self, state: Wrapped) -> Tensor:
         """The best answer inside."""
         return self.task.oracle(state.inner)
+
+    def random_policy(self, lifetime: Int[Tensor, "*B"], seed: int | Tensor = 0) -> Policy:
+        """That of the task inside, which may have to know its state (a task set)."""
+        inner = self.task.random_policy(lifetime, seed)
+        return lambda state, observation: inner(state.inner, observation)
 
     def random_answer(self, key: Int[Tensor, "*B"], trial: Any, step: Any, epoch: Any) -> Tensor:
         """The random answer inside."""
