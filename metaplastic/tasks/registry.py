@@ -51,6 +51,8 @@ from metaplastic.tasks.perception.perceptual import PerceptualDecisionMaking
 from metaplastic.tasks.perception.pulses import PulseDecisionMaking
 from metaplastic.tasks.perception.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.perception.wager import PostDecisionWager
+from metaplastic.tasks.sequences.adding import Adding
+from metaplastic.tasks.sequences.copy_memory import CopyMemory
 from metaplastic.tasks.task_sets.task_set import TaskSet
 from metaplastic.tasks.timing.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.timing.ready_set_go_readout import ReadySetGoReadout
@@ -67,6 +69,7 @@ from metaplastic.tasks.yang19.tasks import YANG19
 
 TASKS: dict[str, type[TensorTask]] = {
     "Acrobot-v1": Acrobot,
+    "Adding-v0": Adding,
     "BaitedBandit-v0": BaitedBandit,
     "Bandit-v0": Bandit,
     "CartPole-v1": CartPole,
@@ -74,6 +77,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ContextDecisionMaking-v0": ContextDecisionMaking,
     "ContextReadout-v0": ContextReadout,
     "ContextualBandit-v0": ContextualBandit,
+    "CopyMemory-v0": CopyMemory,
     "DelayComparison-v0": DelayComparison,
     "DelayMatchCategory-v0": DelayMatchCategory,
     "DelayMatchSample-v0": DelayMatchSample,

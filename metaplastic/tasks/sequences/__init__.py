@@ -1,0 +1,1 @@
+"""Sequences whose far ends belong together."""
