@@ -96,4 +96,4 @@ def expected_best(means: Float[Tensor, "N 2"], chances: Float[Tensor, " N"], pri
     away = grid[:, None, None] + (means[:, None] - means)  # [nodes, N true, N supposed, 2]
     odds = torch.softmax(-(away**2).sum(-1) / 2 + chances.log(), -1)
     best = (odds @ prizes).amax(-1)
-    return float((weight / weight.sum()) @ best @ chances)
+    return min(float((weight / weight.sum()) @ best @ chances), float(chances @ prizes.amax(-1)))  # rounding aside
