@@ -28,7 +28,7 @@ from metaplastic.tasks.control.cart_pole import CartPole
 from metaplastic.tasks.control.mountain_car import MountainCar, MountainCarContinuous
 from metaplastic.tasks.control.pendulum import Pendulum
 from metaplastic.tasks.control.swing_up import CartPoleSwingUp
-from metaplastic.tasks.images.image_bandit import DigitsBandit, MNISTBandit
+from metaplastic.tasks.images.image_bandit import DigitsBandit, GlyphsBandit, MNISTBandit
 from metaplastic.tasks.memory.boolean import MICONI23
 from metaplastic.tasks.memory.delay_comparison import DelayComparison
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
@@ -91,6 +91,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "FewShotRegression-v0": FewShotRegression,
     "FlipFlop-v0": FlipFlop,
     "Forage-v0": Forage,
+    "GlyphsBandit-v0": GlyphsBandit,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
     "MNISTBandit-v0": MNISTBandit,
