@@ -12,7 +12,7 @@ from sklearn.datasets import load_digits
 
 from metaplastic import rng
 from metaplastic.core import ConfigError
-from metaplastic.tasks.images.image_bandit import DigitsBandit, MNISTBandit
+from metaplastic.tasks.images.image_bandit import DigitsBandit, GlyphsBandit, MNISTBandit
 from metaplastic.tasks.images.shuffling import shuffled
 from metaplastic.tasks.registry import make
 
@@ -121,6 +121,18 @@ def test_only_the_name_of_the_digit_pays():
     signed = DigitsBandit(signed=True).decisions(torch.arange(3), 5, 7).payoff
     assert torch.equal(signed, 2 * block.payoff - 1)
     assert torch.equal(DigitsBandit(signed=True).score(signed), block.payoff)
+
+
+def test_pools_of_glyphs_share_classes_but_no_image():
+    search, held_out = (task.images(torch.device("cpu")) for task in (GlyphsBandit(), GlyphsBandit().held_out()))
+    assert search.labels.bincount().tolist() == held_out.labels.bincount().tolist() == [200] * 10
+    assert not as_bytes(search.images) & as_bytes(held_out.images)
+    means = torch.stack([search.images[search.labels == name].float().mean(0) for name in range(10)])
+    named = torch.cdist(held_out.images.float(), means).argmin(-1)
+    assert (named == held_out.labels).float().mean() > 0.9
+    block = GlyphsBandit().decisions(torch.arange(3), 0, 4)
+    assert block.observation.shape == (4, 3, 784)
+    assert (block.observation.min(), block.observation.max()) == (0, 1)
 
 
 def write_idx(folder, prefix: str, labels: list[int], shape=(28, 28), is_zipped=False) -> None:

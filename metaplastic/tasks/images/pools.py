@@ -1,6 +1,6 @@
 """Pools of labelled images: those a search sees and those it never does, and a lifetime's own way through one.
 
-    digits       the 1 797 digits of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), cut in two halves
+    digits       the 1 797 digits of 8 x 8 pixels that come with scikit-learn (Alpaydin & Kaynak 1998), cut in halves
     mnist        MNIST from a folder of the user's (LeCun, Cortes & Burges): the 60 000 training images are the search
                  pool, the 10 000 test images are held out
     procedural   instances of ten classes of glyphs (glyphs.py), 2 000 in each pool, drawn here
