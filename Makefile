@@ -1,20 +1,22 @@
 # Needs Linux, make and Python 3.11 or newer; everything else is installed into .venv from requirements.txt.
 #   make demo    the shortest way to see something evolve     make test    everything CI runs
 #   make slow    tests that take minutes                      make bench   the benchmarks
+#   make neurogym  tests of the tasks of NeuroGym, in an environment of its own
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+NEUROGYM := .venv-neurogym
 # how the tests are spread over processes; `make test TEST_WORKERS=0` runs them in one
 TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
 PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
 
-.PHONY: help demo test lint format types env slow examples bench wheel wheel-test clean
+.PHONY: help demo test lint format types env neurogym slow examples bench wheel wheel-test clean
 
 help:
-	@sed -n '2,3s/^# *//p' Makefile
+	@sed -n '2,4s/^# *//p' Makefile
 
 # ---- the environment: made once, made again when the pins or the packaging change
 env: $(STAMP)
@@ -60,6 +62,18 @@ wheel-test: wheel
 			--no-deps --ignore-installed dist/metaplastic-*.whl; \
 		mkdir "$$folder/empty"; cd "$$folder/empty"; \
 		METAPLASTIC_TEST_INSTALLED=1 $$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
+
+# NeuroGym pins gymnasium < 1, so it has an environment of its own, which borrows all else. It is installed before it
+# borrows, so that pip does not touch the first environment.
+neurogym: $(NEUROGYM)/.complete
+	$(NEUROGYM)/bin/python $(PYTEST) tests/tasks/test_neurogym.py
+
+$(NEUROGYM)/.complete: $(STAMP)
+	rm -rf $(NEUROGYM)
+	$(BIN)/python -m venv --without-pip $(NEUROGYM)
+	$(BIN)/python -m pip --python $(NEUROGYM)/bin/python install --quiet --disable-pip-version-check neurogym==2.3.1
+	$(BIN)/python $(PURELIB) > "$$($(NEUROGYM)/bin/python $(PURELIB))/borrowed.pth"
+	@touch $@
 
 slow: env
 	$(BIN)/python $(PYTEST) -m slow tests

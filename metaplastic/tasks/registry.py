@@ -9,6 +9,7 @@ from pydantic_core import PydanticCustomError
 
 from metaplastic.core import ConfigError, lookup, near_miss
 from metaplastic.tasks.adapters.gymnasium_task import GymnasiumTask
+from metaplastic.tasks.adapters.neurogym_task import NeuroGymTask
 from metaplastic.tasks.association.few_shot import FewShot
 from metaplastic.tasks.association.few_shot_regression import FewShotRegression
 from metaplastic.tasks.association.paired_associates import PairedAssociates
@@ -149,6 +150,7 @@ WRAPPERS: dict[str, type[TensorTask]] = {
 
 OUTSIDE: dict[str, type[TensorTask]] = {
     "GymnasiumTask": GymnasiumTask,
+    "NeuroGymTask": NeuroGymTask,
 }
 """kind -> class of tasks that environments of other libraries stand behind (`pure` is False)"""
 

@@ -21,6 +21,7 @@ NEEDED = {
     "mixture": {"terms": [{"kind": "reward"}, {"kind": "energy", "weight": 0.1}]},
     **{kind: {"task": {"kind": "PerceptualDecisionMaking-v0"}} for kind in WRAPPERS},
     "GymnasiumTask": {"environment": "CartPole-v1"},
+    "NeuroGymTask": {"environment": "GoNogo-v0"},
     "TaskSet": {"tasks": [{"kind": "Bandit-v0"}, {"kind": "DigitsBandit-v0"}], "schedule": "blocked"},
     "ActionNoise": {"task": {"kind": "PerceptualDecisionMaking-v0"}, "slip": 0.1},
     "map_elites": {"measures": [{"metric": "activity", "low": 0, "high": 1}]},
