@@ -12,6 +12,7 @@ from metaplastic.tasks.adapters.gymnasium_task import GymnasiumTask
 from metaplastic.tasks.adapters.neurogym_task import NeuroGymTask
 from metaplastic.tasks.association.few_shot import FewShot
 from metaplastic.tasks.association.few_shot_regression import FewShotRegression
+from metaplastic.tasks.association.grid_category import GridCategory
 from metaplastic.tasks.association.paired_associates import PairedAssociates
 from metaplastic.tasks.association.pattern_memory import PatternMemory
 from metaplastic.tasks.association.target_discovery import TargetDiscovery
@@ -93,6 +94,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "FlipFlop-v0": FlipFlop,
     "Forage-v0": Forage,
     "GlyphsBandit-v0": GlyphsBandit,
+    "GridCategory-v0": GridCategory,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
     "MNISTBandit-v0": MNISTBandit,
