@@ -45,6 +45,7 @@ from metaplastic.tasks.navigation.path_integration import PathIntegration
 from metaplastic.tasks.navigation.t_maze import TMaze, TMazeSteering
 from metaplastic.tasks.navigation.water_maze import WaterMaze, WaterMazeSteering
 from metaplastic.tasks.navigation.water_maze_grid import WaterMazeGrid
+from metaplastic.tasks.patterns.pattern_generation import PatternGeneration
 from metaplastic.tasks.perception.context import ContextDecisionMaking
 from metaplastic.tasks.perception.context_readout import ContextReadout
 from metaplastic.tasks.perception.economic import EconomicDecisionMaking
@@ -106,6 +107,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "PairedAssociates-v0": PairedAssociates,
     "PathHoming-v0": PathHoming,
     "PathIntegration-v0": PathIntegration,
+    "PatternGeneration-v0": PatternGeneration,
     "PatternMemory-v0": PatternMemory,
     "Pendulum-v1": Pendulum,
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
