@@ -3,8 +3,10 @@
     score = part of the judged steps at which it is the right one                                                (1)
     reward = - mean squared error of the outputs there, against 1 for the right class and 0 for the others       (2)
 
-Steps count by their weights. Outputs from U(-1, 1) name each of A classes alike, which scores 1 / A. A trial is correct
-if every judged step is. The targets are one-hot, so that a cross-entropy can be taken from a rendered trial as well.
+or, where an answer takes some time (`MeanClassReadout`), 1 if the mean output of the judged steps names the right class
+and 0 if not. Steps count by their weights. Outputs from U(-1, 1) name each of A classes alike, which scores 1 / A. A
+trial is correct if its score is 1. The targets are one-hot, so that a cross-entropy can be taken from a rendered trial
+as well.
 """
 
 from __future__ import annotations
@@ -43,3 +45,22 @@ class ClassReadout(ReadoutTask, ABC):
         count = count.clamp(min=1e-12)
         score = (right / count).to(torch.float32)
         return Judgement(-(error / count).to(torch.float32), score, (score >= 1).to(torch.float32))
+
+
+class MeanClassReadout(ReadoutTask, ABC):
+    """A task of whole trials whose mean output over the judged steps names one class."""
+
+    best_reward = 0.0
+
+    def tally(self, output: Float[Tensor, "*B A"], y: Float[Tensor, "..."], w: Float[Tensor, "..."]) -> Tensor:
+        """Sums of w error, w, w z and w z*."""
+        error = (output - y).square().mean(-1, keepdim=True).double()
+        parts = (error, torch.ones_like(error), output.double(), y.double().expand(output.shape))
+        return torch.cat(parts, -1) * w.double()[..., None]
+
+    def verdict(self, tally: Float[Tensor, "*B M"]) -> Judgement:
+        """Whether the mean output names the wanted class, and (2)."""
+        error, count = tally[..., 0], tally[..., 1].clamp(min=1e-12)
+        named, wanted = tally[..., 2:].unflatten(-1, (2, -1)).argmax(-1).unbind(-1)
+        right = (named == wanted).to(torch.float32)
+        return Judgement(-(error / count).to(torch.float32), right, right)

@@ -31,6 +31,7 @@ from metaplastic.tasks.control.mountain_car import MountainCar, MountainCarConti
 from metaplastic.tasks.control.pendulum import Pendulum
 from metaplastic.tasks.control.swing_up import CartPoleSwingUp
 from metaplastic.tasks.images.image_bandit import DigitsBandit, GlyphsBandit, MNISTBandit
+from metaplastic.tasks.images.sequential_mnist import SequentialMNIST
 from metaplastic.tasks.memory.boolean import MICONI23
 from metaplastic.tasks.memory.delay_comparison import DelayComparison
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
@@ -117,6 +118,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
     "ReversalBandit-v0": ReversalBandit,
+    "SequentialMNIST-v0": SequentialMNIST,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
     "TargetDiscovery-v0": TargetDiscovery,

@@ -1,11 +1,11 @@
 """Contextual bandits of images: what is shown, what is kept apart, and what a damaged data set says."""
 
-import gzip
 import os
 import struct
 
 import pytest
 import torch
+from idx_writer import write_idx
 from pydantic import ValidationError
 from scipy.stats import chisquare
 from sklearn.datasets import load_digits
@@ -133,17 +133,6 @@ def test_pools_of_glyphs_share_classes_but_no_image():
     block = GlyphsBandit().decisions(torch.arange(3), 0, 4)
     assert block.observation.shape == (4, 3, 784)
     assert (block.observation.min(), block.observation.max()) == (0, 1)
-
-
-def write_idx(folder, prefix: str, labels: list[int], shape=(28, 28), is_zipped=False) -> None:
-    """IDX files whose image number i has the pixels i, i + 1, ..."""
-    pixels = bytes((i + j) % 256 for i in range(len(labels)) for j in range(shape[0] * shape[1]))
-    files = {
-        f"{prefix}-images-idx3-ubyte": struct.pack(">4i", 2051, len(labels), *shape) + pixels,
-        f"{prefix}-labels-idx1-ubyte": struct.pack(">2i", 2049, len(labels)) + bytes(labels),
-    }
-    for name, data in files.items():
-        (folder / (name + ".gz" * is_zipped)).write_bytes(gzip.compress(data, mtime=0) if is_zipped else data)
 
 
 @pytest.fixture
