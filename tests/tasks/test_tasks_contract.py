@@ -228,6 +228,10 @@ def test_everything_follows_the_device_of_the_lifetimes(id):
     assert {field.device.type for field in leaves((block, seen.observation, seen.reward, seen.info))} == {"meta"}
 
 
+CALLS: list[int] = []
+"""what the coin with the fault `counts` remembers outside of its state"""
+
+
 class Coin(DecisionTask):
     """Which of three sides is up? The least task there is, to break in many ways."""
 
@@ -263,6 +267,9 @@ class Coin(DecisionTask):
         if self.fault == "in place":
             state.reward.add_(1)
         new, seen = super().step(state, action)
+        if self.fault == "counts":
+            CALLS.append(len(CALLS))
+            seen = seen._replace(reward=seen.reward + len(CALLS))
         if self.fault == "immortal":
             new = new._replace(alive=new.alive | True)
         return new, seen
@@ -303,6 +310,7 @@ def test_a_sound_task_passes():
         ("kind", "but the spec has 1 trial types"),
         ("score", "wanted them in [0, 1]"),
         ("in place", "changes its state in place"),
+        ("counts", "was pickled and read back goes on with other numbers"),
         ("immortal", "after a life's end"),
         ("dtype", "payoff is torch.float64, wanted float32"),
         ("first", "decisions [0, 12) are not"),

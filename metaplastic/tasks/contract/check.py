@@ -7,6 +7,7 @@ Each check yields its complaints, one line each; nothing in them is random from 
 
 from __future__ import annotations
 
+import json
 import pickle
 from collections.abc import Callable, Iterator
 
@@ -61,6 +62,10 @@ def is_a_plain_value(task: Task) -> Iterator[str]:
         yield "model_validate(model_dump()) gives another task"
     if type(task).model_validate_json(task.model_dump_json()) != task:
         yield "it does not survive JSON"
+    try:
+        json.dumps(task.spec._asdict(), allow_nan=False)
+    except (TypeError, ValueError) as why:
+        yield f"its spec cannot be written as JSON: {why}"
     if task.held_out().spec != task.spec:
         yield "held_out() has another spec"
     try:
@@ -81,6 +86,7 @@ CHECKS: tuple[Callable[[Task], Iterator[str]], ...] = (
     contract_blocks.draws_by_key_alone,
     contract_blocks.splits_by_trials,
     contract_loop.starts_well,
+    contract_loop.goes_on,
     contract_loop.lives_one_life,
     contract_scores.random_earns_chance,
     contract_scores.oracle_earns_ceiling,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Iterator
 from typing import Any
 
@@ -35,6 +36,20 @@ def starts_well(task: Task) -> Iterator[str]:
     task.step(state, task.random_policy(torch.arange(LIVES))(state, first.observation))
     if not all(map(torch.equal, kept, copies)):
         yield "step changes its state in place"
+
+
+def goes_on(task: Task) -> Iterator[str]:
+    """A life that is written down in the middle and read back goes on with the same numbers."""
+    if not isinstance(task, TensorTask):
+        return
+    lifetimes = torch.arange(LIVES)
+    policy, (state, seen) = task.random_policy(lifetimes), task.reset(lifetimes)
+    for _ in range(3):
+        state, seen = task.step(state, policy(state, seen.observation))
+    again, answer = pickle.loads(pickle.dumps(state)), policy(state, seen.observation)
+    pair = (leaves(task.step(one, answer)) for one in (state, again))
+    if not all(map(torch.equal, *pair)):
+        yield "a state that was pickled and read back goes on with other numbers"
 
 
 def lives_one_life(task: Task) -> Iterator[str]:
