@@ -40,6 +40,7 @@ from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.navigation.forage import Forage
+from metaplastic.tasks.navigation.forage_grid import ForageGrid
 from metaplastic.tasks.navigation.homing import PathHoming
 from metaplastic.tasks.navigation.meta_maze import MetaMaze
 from metaplastic.tasks.navigation.path_integration import PathIntegration
@@ -95,6 +96,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "FewShotRegression-v0": FewShotRegression,
     "FlipFlop-v0": FlipFlop,
     "Forage-v0": Forage,
+    "ForageGrid-v0": ForageGrid,
     "GlyphsBandit-v0": GlyphsBandit,
     "GridCategory-v0": GridCategory,
     "Harlow-v0": Harlow,
