@@ -58,6 +58,8 @@ from metaplastic.tasks.perception.vibrotactile import VibrotactileDetection
 from metaplastic.tasks.perception.wager import PostDecisionWager
 from metaplastic.tasks.sequences.adding import Adding
 from metaplastic.tasks.sequences.copy_memory import CopyMemory
+from metaplastic.tasks.sequences.n_back import NBack
+from metaplastic.tasks.sequences.parity import Parity
 from metaplastic.tasks.task_sets.task_set import TaskSet
 from metaplastic.tasks.timing.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.timing.ready_set_go_readout import ReadySetGoReadout
@@ -107,7 +109,9 @@ TASKS: dict[str, type[TensorTask]] = {
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "MultiSensoryIntegration-v0": MultiSensoryIntegration,
+    "NBack-v0": NBack,
     "PairedAssociates-v0": PairedAssociates,
+    "Parity-v0": Parity,
     "PathHoming-v0": PathHoming,
     "PathIntegration-v0": PathIntegration,
     "PatternGeneration-v0": PatternGeneration,
