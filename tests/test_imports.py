@@ -107,7 +107,7 @@ def test_a_platform_library_lives_in_one_file_of_its_room(library, room):
 
 
 def test_only_adapters_know_the_environments_of_others():
-    for library in ("gymnasium", "neurogym"):
+    for library in ("gymnasium", "neurogym", "torchrl"):
         users = files_that_import(library)
         assert users
         assert all(user.startswith("tasks/adapters/") for user in users), users

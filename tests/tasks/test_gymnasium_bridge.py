@@ -14,7 +14,8 @@ import torch
 from gymnasium.utils.env_checker import check_env
 
 from metaplastic import rng
-from metaplastic.tasks.adapters.gymnasium_bridge import LANES, TensorEnv, TensorVectorEnv, register_gymnasium
+from metaplastic.tasks.adapters.gymnasium_bridge import TensorEnv, TensorVectorEnv, register_gymnasium
+from metaplastic.tasks.adapters.lives import LANES
 from metaplastic.tasks.registry import TASKS, make
 from metaplastic.tasks.wrappers.autoreset import lifetime_of
 

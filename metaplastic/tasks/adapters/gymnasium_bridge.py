@@ -7,11 +7,10 @@
 or, where only a name is given, "metaplastic.tasks.adapters.gymnasium_bridge:metaplastic/Bandit-v0". Gymnasium 1.0 took
 back the entry points by which it was enough to install a package.
 
-An episode is a lifetime: all its trials, then `terminated`. `reset(seed=s)` lives lifetime s 2^20 + lane, so a seed
-gives the same numbers in any number of lanes; lane 0 is what `TensorEnv` lives. Later lives, begun by `reset()` or by a
-life's end, have the keys fold(fold(K, 3), k) for k = 1, 2, … (rng.py). Many lives reset in the same step; what was seen
-at the end is in `infos["final_obs"]` where `infos["_final_obs"]`. Infos hold the fields of `base.Info`, about the frame
-that was just answered; as tensors they belong to the state, so do not write to them.
+An episode is a lifetime: all its trials, then `terminated`. `reset(seed=s)` lives the lifetimes of that seed
+(lives.py), of which `TensorEnv` lives the one of lane 0; `reset()`, or a life's end, begins the next. Many lives reset
+in the same step; what was seen at the end is in `infos["final_obs"]` where `infos["_final_obs"]`. Infos hold the fields
+of `base.Info`, about the frame that was just answered; as tensors they belong to the state, so do not write to them.
 
 EvoTorch's VecGymNE takes `functools.partial(TensorVectorEnv, "Bandit-v0", output="torch")` as its environment, and its
 tensors pass through without a copy.
@@ -28,68 +27,25 @@ from gymnasium import spaces
 from gymnasium.vector.utils import batch_space
 from torch import Tensor
 
+from metaplastic.tasks.adapters.lives import Lives, check_count
 from metaplastic.tasks.base import TensorTask, TimeStep
-from metaplastic.tasks.registry import TASKS, make
-from metaplastic.tasks.wrappers.autoreset import AutoReset
-from metaplastic.tasks.wrappers.wrapper import Wrapped
+from metaplastic.tasks.registry import TASKS
 
 NAMESPACE = "metaplastic"
 """before the slash of every id"""
-LANES = 1 << 20
-"""lifetimes of one seed"""
-SEEDS = 1 << 43
-"""seeds that there are"""
-OUTPUTS = ("readout", "control")
-"""kinds of response with continuous outputs"""
 
 _SAME_STEP = getattr(getattr(gymnasium.vector, "AutoresetMode", None), "SAME_STEP", None)
 
 
-class _Life:
-    """A task, its spaces, and which lifetimes a seed means; what both environments have in common."""
+class _Life(Lives):
+    """A task and its spaces; what both environments have in common."""
 
     def __init__(self, task: str | TensorTask, preset: str | None, bound: float, settings: dict[str, Any]) -> None:
-        found = make(task, preset=preset, **settings) if isinstance(task, str) else task
-        if not getattr(found, "pure", True):
-            raise ValueError(f"{found.kind} lives outside of tensors and is an environment already; use that itself")
-        if isinstance(task, TensorTask) and (settings or preset):
-            raise ValueError(f"settings are {settings} beside a task that is made; give its id, or make it with them")
-        self.lives = AutoReset(task=found)
-        facts = found.facts
-        self.is_output = facts.response in OUTPUTS
+        super().__init__(task, preset, settings)
+        facts = self.task.facts
         self.seen = spaces.Box(-np.inf, np.inf, (facts.observations,), np.float32)
         box = spaces.Box(-bound, bound, (facts.actions,), np.float32)
         self.answers = box if self.is_output else spaces.Discrete(facts.actions)
-        self.outputs = (facts.actions,) if self.is_output else ()
-
-    def begin(
-        self, state: Any, seed: int | list[int] | None, count: int, device: torch.device
-    ) -> tuple[Wrapped, TimeStep]:
-        """The lives of a seed; without one, the lives after those of `state`."""
-        if seed is None:
-            return self.lives.again(state)
-        return self.lives.reset(self.lifetimes(seed, count, device))
-
-    def lifetimes(self, seed: int | list[int], count: int, device: torch.device) -> Tensor:
-        """The lifetimes of a seed, or of one seed a lane."""
-        given = [seed] if isinstance(seed, int) else list(seed)
-        for one in given:
-            if not 0 <= one < SEEDS:
-                raise ValueError(f"seed is {one}, wanted a whole number in [0, 2^43)")
-        if isinstance(seed, int):
-            return seed * LANES + torch.arange(count, device=device)
-        if len(given) != count:
-            raise ValueError(f"there are {len(given)} seeds, wanted one number, or one for each of {count} lanes")
-        return torch.tensor([int(one) * LANES for one in given], device=device)
-
-    def action(self, given: Any, count: int, device: torch.device) -> Tensor:
-        """Actions or outputs of all lanes as a tensor."""
-        kind = torch.float32 if self.is_output else torch.int64
-        action = torch.as_tensor(given, device=device).to(kind)
-        wanted = (count, *self.outputs)
-        if action.shape != wanted:
-            raise ValueError(f"actions have shape {tuple(action.shape)}, wanted {wanted}: one a lane")
-        return action
 
 
 class TensorVectorEnv(gymnasium.vector.VectorEnv):
@@ -115,10 +71,9 @@ class TensorVectorEnv(gymnasium.vector.VectorEnv):
         """
         if output not in ("numpy", "torch"):
             raise ValueError(f"output is {output!r}, wanted numpy or torch")
-        if not 1 <= num_envs <= LANES:
-            raise ValueError(f"num_envs is {num_envs}, wanted a number in [1, {LANES}]")
+        check_count(num_envs, "num_envs")
         self._life = _Life(task, preset, bound, settings)
-        self.task = self._life.lives.task
+        self.task = self._life.task
         self.num_envs, self.device, self.output = num_envs, torch.device(device), output
         self.single_observation_space, self.single_action_space = self._life.seen, self._life.answers
         self.observation_space = batch_space(self.single_observation_space, num_envs)
@@ -144,7 +99,7 @@ class TensorVectorEnv(gymnasium.vector.VectorEnv):
         if self._state is None:
             raise ValueError("there is no life yet; call reset first")
         action = self._life.action(actions, self.num_envs, self.device)
-        self._state, now = self._life.lives.step(self._state, action)
+        self._state, now = self._life.endless.step(self._state, action)
         infos, over = self._infos(now), now.terminated | now.truncated
         if self.output == "torch" or bool(over.any()):
             infos |= {"final_obs": self._out(self._state.kept.final), "_final_obs": self._out(over)}
@@ -170,7 +125,7 @@ class TensorEnv(gymnasium.Env):
     ) -> None:
         """`task` is an id (with a preset and settings) or a task; `bound` is the largest output of a continuous one."""
         self._life = _Life(task, preset, bound, settings)
-        self.task = self._life.lives.task
+        self.task = self._life.task
         self.observation_space, self.action_space = self._life.seen, self._life.answers
         self._state: Any = None
 
@@ -193,8 +148,7 @@ class TensorEnv(gymnasium.Env):
         if self._state is None:
             raise ValueError("there is no life yet; call reset first")
         answer = self._life.action(np.asarray(action)[None], 1, torch.device("cpu"))
-        inner, now = self.task.step(self._state.inner, answer)
-        self._state = self._state._replace(inner=inner)
+        self._state, now = self._life.step_once(self._state, answer)
         told = (now.reward.item(), bool(now.terminated), bool(now.truncated))
         return now.observation[0].numpy(force=True), *told, _first(now)
 
