@@ -39,6 +39,8 @@ from metaplastic.tasks.memory.delayed_xor import DelayedXOR
 from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
+from metaplastic.tasks.motor.arm_reach import ArmReach
+from metaplastic.tasks.motor.reach import Reach
 from metaplastic.tasks.navigation.forage import Forage
 from metaplastic.tasks.navigation.forage_grid import ForageGrid
 from metaplastic.tasks.navigation.homing import PathHoming
@@ -77,6 +79,7 @@ from metaplastic.tasks.yang19.tasks import YANG19
 TASKS: dict[str, type[TensorTask]] = {
     "Acrobot-v1": Acrobot,
     "Adding-v0": Adding,
+    "ArmReach-v0": ArmReach,
     "BaitedBandit-v0": BaitedBandit,
     "Bandit-v0": Bandit,
     "CartPole-v1": CartPole,
@@ -120,6 +123,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "PerceptualDecisionMaking-v0": PerceptualDecisionMaking,
     "PostDecisionWager-v0": PostDecisionWager,
     "PulseDecisionMaking-v0": PulseDecisionMaking,
+    "Reach-v0": Reach,
     "ReadySetGo-v0": ReadySetGo,
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
