@@ -5,52 +5,33 @@ In a file: `{gene: [low, high], log: true}`, `{choice: [a, b]}`, `{array: champi
 
 from __future__ import annotations
 
-import difflib
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from jaxtyping import Float
-from pydantic import BaseModel, ConfigDict, model_serializer, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, model_serializer, model_validator
 from torch import Tensor
+
+from metaplastic.settings import ConfigError, Value, lookup, near_miss, wrong
+
+__all__ = [
+    "Array",
+    "Choice",
+    "ConfigError",
+    "Gene",
+    "Granularity",
+    "Number",
+    "Numbers",
+    "Value",
+    "Values",
+    "lookup",
+    "near_miss",
+    "wrong",
+]
 
 Granularity = Literal["brain", "connection", "type_pair", "post", "pre", "synapse"]
 """How many values one gene stands for: one a brain, one a connection group, one a pair of cell types, one a post- or
 presynaptic neuron, one a synapse (rules.md 3.4)."""
-
-
-class ConfigError(ValueError):
-    """A user's mistake: one line that names the place, what came, what was wanted and the mend."""
-
-
-def wrong(message: str) -> PydanticCustomError:
-    """An error for a validator; the place is added by pydantic."""
-    return PydanticCustomError("metaplastic", "{text}", {"text": message})
-
-
-def near_miss(word: str, words: list[str]) -> str:
-    """' (did you mean …?)' if one of `words` is close to `word`, else nothing."""
-    close = difflib.get_close_matches(str(word), words, n=1, cutoff=0.6)
-    return f" (did you mean '{close[0]}'?)" if close else ""
-
-
-class Value(BaseModel):
-    """A frozen, validated value; unknown fields are errors."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, arbitrary_types_allowed=True)
-    written_as: ClassVar[tuple[str, ...]] = ()
-    """further names that a file may use for what this holds"""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _know_every_name(cls, data: Any) -> Any:
-        names = [*cls.model_fields, *cls.written_as]
-        for name in data if isinstance(data, dict) else ():
-            if name not in names:
-                text = f"no such setting{near_miss(name, names)}; there are {', '.join(names)}"
-                raise PydanticCustomError("metaplastic", "{text}", {"text": text, "below": str(name)})
-        return data
 
 
 class Gene(Value):
@@ -165,10 +146,3 @@ class Values(NamedTuple):
 
 Number = float | Gene | Array | Numbers | Values
 """A number of an experiment: plain, evolvable, on disk, or (after expression) one a individual."""
-
-
-def lookup(room: Mapping[str, Any], name: str, what: str) -> Any:
-    """`room[name]`, or an error with the names there are and a near miss."""
-    if name not in room:
-        raise wrong(f"kind is {name!r}, no such {what}{near_miss(name, list(room))}; there are {', '.join(room)}")
-    return room[name]

@@ -26,6 +26,7 @@ from torch import Tensor
 
 from metaplastic.core import Array, Choice, Gene, Layout, Numbers, Value, Values, padded_size
 from metaplastic.fields import Evolves
+from metaplastic.settings import dotted
 
 Path = tuple[str | int, ...]
 
@@ -58,14 +59,6 @@ class Group(NamedTuple):
     """which individuals"""
     tree: Any
     """their experiment"""
-
-
-def dotted(path: Path) -> str:
-    """`rule.parameters.eta`, `network[1].units`."""
-    text = ""
-    for step in path:
-        text += f"[{step}]" if isinstance(step, int) else f".{step}" if text else step
-    return text
 
 
 def children(node: Any) -> Iterator[tuple[str | int, Any, bool]]:

@@ -34,6 +34,10 @@ class Execution(Value):
     """which kernel; auto takes the fastest that can do the rule"""
     device: str = "cpu"
     """torch device of the lifetimes"""
+    cpus: Annotated[float, Field(gt=0)] = 1.0
+    """CPUs that each Ray actor reserves"""
+    gpus: Annotated[float, Field(ge=0)] = 0.0
+    """GPUs that each Ray actor reserves; 0.25: four share one. With device: cuda, an actor sees its own alone"""
     address: str | None = None
     """Ray cluster to join; a cluster of our own on this machine if absent"""
 

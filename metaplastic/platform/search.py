@@ -266,7 +266,7 @@ def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
 
 def _ray(execution: Execution) -> dict[str, Any]:
     """What a pool of workers needs beside their number."""
-    return {"address": execution.address} if execution.workers else {}
+    return execution.model_dump(include={"address", "cpus", "gpus"}) if execution.workers else {}
 
 
 def _steps_of_a_life(experiment: Experiment) -> int:
