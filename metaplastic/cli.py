@@ -33,13 +33,16 @@ def search(
     overrides: Overrides = None,
     out: Annotated[Path | None, typer.Option(help="run directory, must be new; runs/NAME-NUMBER if absent")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray actors; 0 computes in this process")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="go on, if --out is a run of this experiment")] = False,
 ) -> None:
     """Evolve the genes of an experiment; leave a run with a champion and a report."""
     from metaplastic.platform.experiment_file import load
+    from metaplastic.platform.relaunch import search_or_resume
     from metaplastic.platform.search import search as start
 
     words = [*(overrides or []), *([] if workers is None else [f"execution.workers={workers}"])]
-    typer.echo(start(load(file, words), out, command=sys.argv).summary())
+    go = search_or_resume if resume else start
+    typer.echo(go(load(file, words), out, command=sys.argv).summary())
 
 
 @app.command()
@@ -52,6 +55,58 @@ def resume(
     from metaplastic.platform.search import resume as go_on
 
     typer.echo(go_on(run, generations=generations, workers=workers).summary())
+
+
+@app.command()
+def launch(
+    where: Annotated[str, typer.Argument(help="local, ray-job, slurm, kubernetes or cloud", show_default=False)],
+    file: File,
+    overrides: Overrides = None,
+    description: Annotated[
+        Path | None, typer.Option("--launch", help="launch description (YAML); flags are set over it")
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="show what would be submitted, and submit nothing")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="folder for the files; launches/NAME if absent")] = None,
+    name: Annotated[str | None, typer.Option(help="name of the job; the experiment's if absent")] = None,
+    nodes: Annotated[str | None, typer.Option(help="machines")] = None,
+    cpus: Annotated[str | None, typer.Option(help="CPUs of each")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of each")] = None,
+    memory: Annotated[str | None, typer.Option(help="memory of each: 32G")] = None,
+    hours: Annotated[str | None, typer.Option(help="time limit")] = None,
+    workers: Annotated[str | None, typer.Option(help="Ray actors; one a GPU or CPU if absent")] = None,
+    run_dir: Annotated[
+        str | None, typer.Option(help="run directory, absolute, on a disk that outlives the job")
+    ] = None,
+    address: Annotated[str | None, typer.Option(help="ray-job: the Jobs server; RAY_ADDRESS if absent")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="any other setting: --set slurm.partition=long")
+    ] = None,
+) -> None:
+    """Search on this machine, a Ray cluster, Slurm, Kubernetes or a cloud."""
+    from metaplastic.clusters.launch import kind_of
+    from metaplastic.clusters.launch import launch as start
+
+    kind_of(where)
+    flags = {"name": name, "nodes": nodes, "cpus": cpus, "gpus": gpus, "memory": memory, "hours": hours}
+    flags |= {"workers": workers, "run_dir": run_dir, "ray_job.address": address}
+    from metaplastic.platform.experiment_file import dump, load
+
+    text = dump(load(file, overrides))
+    done = start(
+        where,
+        file,
+        text,
+        overrides or (),
+        description=description,
+        flags=flags,
+        settings=settings or (),
+        out=out,
+        dry_run=dry_run,
+    )
+    typer.echo(done.text, err=done.code != 0)
+    raise typer.Exit(done.code)
 
 
 @app.command()
@@ -148,7 +203,7 @@ def main() -> None:
     try:
         app()
     except ValueError as error:
-        from metaplastic.core import ConfigError
+        from metaplastic.settings import ConfigError
 
         if not isinstance(error, ConfigError):
             raise
