@@ -90,6 +90,8 @@ class TensorTask(Task, ABC):
     """named settings, mostly those of a publication"""
     tags: ClassVar[tuple[str, ...]] = ()
     """words that `list_tasks` selects by"""
+    epochs: ClassVar[tuple[str, ...]] = ()
+    """names of the parts of a trial, in order, if it has any"""
     pure: ClassVar[bool] = True
     """a step is a function of state and answer alone; False: something outside of tensors changes with it"""
 

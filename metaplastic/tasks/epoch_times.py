@@ -21,8 +21,6 @@ from metaplastic.tasks.durations import Duration
 class EpochTimes(TensorTask, ABC):
     """A task whose trials consist of epochs."""
 
-    epochs: ClassVar[tuple[str, ...]]
-    """names of the parts of a trial, in order"""
     responses: ClassVar[tuple[str, ...]]
     """the epochs in which an answer counts"""
 

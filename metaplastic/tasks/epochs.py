@@ -20,11 +20,11 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import TaskSpec
+from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_of, slices_of
 from metaplastic.tasks.epoch_times import EpochTimes
 from metaplastic.tasks.trials import Drawn, Frame, TrialTask
@@ -70,6 +70,12 @@ class EpochTask(EpochTimes, TrialTask, ABC):
     """boxmuller, or integer: nearly normal, but the same bits on every device"""
     weights: Annotated[Weights, BeforeValidator(one_of(Weights))] = "yang19"
     """how much each step counts in supervised learning"""
+
+    @model_validator(mode="after")
+    def _noise_is_somewhere(self) -> EpochTask:
+        if self.sigma and not self.noisy:
+            raise wrong(f"sigma is {self.sigma:g}, wanted 0: nothing that is seen is noisy; put ObsNoise around it")
+        return self
 
     @abstractmethod
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Any]:

@@ -11,7 +11,7 @@ A trial's draws are kept until it ends, and made anew from the lifetime's key fo
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -80,9 +80,6 @@ class Count(NamedTuple):
 
 class TrialTask(TensorTask, ABC):
     """A task of whole trials."""
-
-    epochs: ClassVar[tuple[str, ...]]
-    """names of the parts of a trial, in order"""
 
     def birth(self, key: Int[Tensor, "*B"]) -> Any:
         """Parameters of lifetimes, tensors [*B, ...], from their parameter keys; none here."""

@@ -137,8 +137,6 @@ class PatternGeneration(EpochTask, TraceReadout):
         for name, duration in self.timing.items():
             if not duration.is_fixed:
                 raise wrong(f"timing.{name} is drawn, wanted a number of ms: the curve fills the trial")
-        if self.sigma:
-            raise wrong(f"sigma is {self.sigma:g}, wanted 0: nothing that is seen is noisy; put ObsNoise around it")
         if self.frozen_rate * self.dt > 1000:
             raise wrong(f"frozen_rate is {self.frozen_rate:g} Hz, wanted at most {1000 / self.dt:g}: a spike a step")
         if self.curve in FAMILIES:
