@@ -103,5 +103,6 @@ def test_wrong_settings_are_told(settings, words):
     assert all(word in str(caught.value) for word in words), str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_step_is_one_graph():
     check_one_graph(("PairedAssociates-v0", {"code": "bits", "fresh": False, "blank": 1}))

@@ -36,6 +36,7 @@ from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.class_readout import REWARDS, ClassReadout
 from metaplastic.tasks.images import glyphs, omniglot
 from metaplastic.tasks.lane_rows import row
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 Labels = Literal["beside", "after"]
@@ -133,25 +134,17 @@ class FewShot(ClassReadout):
         """Chance is a guess among N; ceiling (1)."""
         guesses = sum(1 / n for n in range(1, self.ways + 1)) / self.ways
         ceiling = 1.0 if self.labels == "beside" else (self.shots - 1 + guesses) / self.shots
-        chance, pixels = 1 / self.ways, self.side * self.side
-        return TaskSpec(
-            id=self.kind,
-            channels={"picture": (0, pixels), "label": (pixels, pixels + self.ways)},
-            observations=pixels + self.ways,
-            actions=self.ways,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.presentations * (self.show + self.blank) - self.blank,
-            trial_types=1,
+        chance = 1 / self.ways
+        return step_spec(
+            self,
+            {"picture": self.side * self.side, "label": self.ways},
+            self.ways,
+            self.presentations * (self.show + self.blank) - self.blank,
             chance=chance,
             ceiling=ceiling,
             criterion=chance + 0.9 * (ceiling - chance),
             oracle=1.0,
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def held_out(self) -> FewShot:

@@ -32,6 +32,7 @@ from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec, wrong
 from metaplastic.tasks.lane_rows import row
 from metaplastic.tasks.readouts import ReadoutTask
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 REACH = 5.0
@@ -86,23 +87,14 @@ class FewShotRegression(ReadoutTask):
     def spec(self) -> TaskSpec:
         """Chance (3); an ideal observer is exact."""
         chance = random_score(self.lowest, self.highest)
-        return TaskSpec(
-            id=self.kind,
-            channels={"x": (0, 1), "previous_y": (1, 2), "told": (2, 3)},
-            observations=3,
-            actions=1,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.shots + self.queries,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"x": 1, "previous_y": 1, "told": 1},
+            1,
+            self.shots + self.queries,
             chance=chance,
-            ceiling=1.0,
             criterion=max(CLOSE, (1 + chance) / 2),
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=(-((1 + self.highest) ** 2), 0.0),
-            differentiable=True,
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: object, trial: Int[Tensor, "*B"]) -> Drawn:

@@ -24,9 +24,10 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.bandits.object_choice import codes, distinct
-from metaplastic.tasks.base import one_hot, one_of, slices_of
+from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.class_readout import REWARDS, ClassReadout
 from metaplastic.tasks.lane_rows import row
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 Code = Literal["one_hot", "bits"]
@@ -89,23 +90,14 @@ class PairedAssociates(ClassReadout):
     def spec(self) -> TaskSpec:
         """Chance is a guess; who remembers all pairs is always right."""
         chance = 1 / self.items if self.code == "one_hot" else 0.5
-        return TaskSpec(
-            id=self.kind,
-            channels=slices_of({"key": self.width, "value": self.width}),
-            observations=2 * self.width,
-            actions=self.width,
-            response="readout",
-            dt=1.0,
-            trial_steps=2 * self.pairs * (self.show + self.blank) + self.delay - self.blank,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"key": self.width, "value": self.width},
+            self.width,
+            2 * self.pairs * (self.show + self.blank) + self.delay - self.blank,
             chance=chance,
-            ceiling=1.0,
             criterion=chance + 0.9 * (1 - chance),
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def birth(self, key: Int[Tensor, "*B"]) -> tuple[Tensor]:

@@ -29,10 +29,11 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
-from metaplastic.tasks.base import one_hot, one_of, slices_of
+from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.class_readout import REWARDS, MeanClassReadout
 from metaplastic.tasks.images import pools
 from metaplastic.tasks.images.pools import CLASSES
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 _ORDERS: dict[tuple[int, str], Tensor] = {}
@@ -111,23 +112,14 @@ class SequentialMNIST(MeanClassReadout):
         """Ten classes alike; whoever tells them apart is always right."""
         crossed = {"up": self.levels - 1, "down": self.levels - 1, "white": 1}
         widths = (crossed if self.spikes else {"grey": 1}) | ({"cue": 1} if self.cue_rows else {})
-        return TaskSpec(
-            id=self.kind,
-            channels=slices_of(widths),
-            observations=sum(widths.values()),
-            actions=CLASSES,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.pixels + self.cue_rows * pools.SIDES[self.data],
-            trial_types=1,
+        return step_spec(
+            self,
+            widths,
+            CLASSES,
+            self.pixels + self.cue_rows * pools.SIDES[self.data],
             chance=1 / CLASSES,
-            ceiling=1.0,
             criterion=0.9,
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def held_out(self) -> SequentialMNIST:

@@ -32,6 +32,7 @@ from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec
 from metaplastic.tasks.lane_rows import row
 from metaplastic.tasks.readouts import ReadoutTask
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 CLOSE = 0.92
@@ -71,23 +72,14 @@ class Adding(ReadoutTask):
     def spec(self) -> TaskSpec:
         """Chance (2)."""
         chance = self.scale / 2 * (_sum_of_four(1 + 1 / self.scale) - _sum_of_four(1 - 1 / self.scale))
-        return TaskSpec(
-            id=self.kind,
-            channels={"number": (0, 1), "mark": (1, 2)},
-            observations=2,
-            actions=1,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.steps,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"number": 1, "mark": 1},
+            1,
+            self.steps,
             chance=chance,
-            ceiling=1.0,
             criterion=CLOSE,
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=(-((1 + 2 * self.scale) ** 2), 0.0),
-            differentiable=True,
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: object, trial: Int[Tensor, "*B"]) -> Drawn:

@@ -27,9 +27,10 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec
-from metaplastic.tasks.base import one_hot, one_of, slices_of
+from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.class_readout import REWARDS, ClassReadout
 from metaplastic.tasks.lane_rows import row
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 Judged = Literal["recall", "all"]
@@ -83,24 +84,14 @@ class CopyMemory(ClassReadout):
     @property
     def spec(self) -> TaskSpec:
         """It counts as learned where nine tenths of what needs memory are right."""
-        widths = {"symbol": self.symbols, "blank": 1, "delimiter": 1}
-        return TaskSpec(
-            id=self.kind,
-            channels=slices_of(widths),
-            observations=self.symbols + 2,
-            actions=self.symbols + 1,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.delay + 2 * self.length,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"symbol": self.symbols, "blank": 1, "delimiter": 1},
+            self.symbols + 1,
+            self.delay + 2 * self.length,
             chance=1 / (self.symbols + 1),
-            ceiling=1.0,
             criterion=self.memoryless + 0.9 * (1 - self.memoryless),
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: object, trial: Int[Tensor, "*B"]) -> Drawn:

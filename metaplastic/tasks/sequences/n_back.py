@@ -24,6 +24,7 @@ from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_hot
 from metaplastic.tasks.class_readout import REWARDS, ClassReadout
 from metaplastic.tasks.lane_rows import row
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 
@@ -72,24 +73,15 @@ class NBack(ClassReadout):
     def spec(self) -> TaskSpec:
         """Chance is a coin; who remembers n symbols is always right."""
         same = max(self.match, 1 - self.match)
-        return TaskSpec(
-            id=self.kind,
-            channels={"symbol": (0, self.symbols)},
-            observations=self.symbols,
-            actions=2,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.length * (self.show + self.blank) - self.blank,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"symbol": self.symbols},
+            2,
+            self.length * (self.show + self.blank) - self.blank,
             chance=0.5,
-            ceiling=1.0,
             criterion=same + 0.9 * (1 - same),
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             action_names=("no", "yes"),
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: object, trial: Int[Tensor, "*B"]) -> Drawn:

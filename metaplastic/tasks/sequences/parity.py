@@ -21,6 +21,7 @@ from metaplastic.core import TaskSpec
 from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.class_readout import REWARDS, ClassReadout
 from metaplastic.tasks.lane_rows import row
+from metaplastic.tasks.step_spec import step_spec
 from metaplastic.tasks.trials import Drawn, Frame
 
 Judged = Literal["last", "all"]
@@ -51,24 +52,15 @@ class Parity(ClassReadout):
     @property
     def spec(self) -> TaskSpec:
         """Chance is a coin."""
-        return TaskSpec(
-            id=self.kind,
-            channels={"bit": (0, 1), "shown": (1, 2)},
-            observations=2,
-            actions=2,
-            response="readout",
-            dt=1.0,
-            trial_steps=self.length,
-            trial_types=1,
+        return step_spec(
+            self,
+            {"bit": 1, "shown": 1},
+            2,
+            self.length,
             chance=0.5,
-            ceiling=1.0,
             criterion=0.95,
-            tags=self.tags,
-            cite=self.references,
-            epochs=self.epochs,
             action_names=("even", "odd"),
             reward_range=REWARDS,
-            differentiable=True,
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: object, trial: Int[Tensor, "*B"]) -> Drawn:
