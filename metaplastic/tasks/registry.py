@@ -50,6 +50,7 @@ from metaplastic.tasks.navigation.t_maze import TMaze, TMazeSteering
 from metaplastic.tasks.navigation.water_maze import WaterMaze, WaterMazeSteering
 from metaplastic.tasks.navigation.water_maze_grid import WaterMazeGrid
 from metaplastic.tasks.patterns.pattern_generation import PatternGeneration
+from metaplastic.tasks.patterns.sequence_execution import SequenceExecution
 from metaplastic.tasks.perception.context import ContextDecisionMaking
 from metaplastic.tasks.perception.context_readout import ContextReadout
 from metaplastic.tasks.perception.economic import EconomicDecisionMaking
@@ -128,6 +129,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
     "ReversalBandit-v0": ReversalBandit,
+    "SequenceExecution-v0": SequenceExecution,
     "SequentialMNIST-v0": SequentialMNIST,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
