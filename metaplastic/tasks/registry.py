@@ -43,6 +43,7 @@ from metaplastic.tasks.motor.arm_reach import ArmReach
 from metaplastic.tasks.motor.reach import Reach
 from metaplastic.tasks.navigation.forage import Forage
 from metaplastic.tasks.navigation.forage_grid import ForageGrid
+from metaplastic.tasks.navigation.grid_nav import GridNav
 from metaplastic.tasks.navigation.homing import PathHoming
 from metaplastic.tasks.navigation.meta_maze import MetaMaze
 from metaplastic.tasks.navigation.path_integration import PathIntegration
@@ -105,6 +106,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ForageGrid-v0": ForageGrid,
     "GlyphsBandit-v0": GlyphsBandit,
     "GridCategory-v0": GridCategory,
+    "GridNav-v0": GridNav,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
     "MNISTBandit-v0": MNISTBandit,

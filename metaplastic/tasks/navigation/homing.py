@@ -23,10 +23,8 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.navigation.foraging_walk import anywhere, stride
+from metaplastic.tasks.navigation.lived_scores import mean_score
 from metaplastic.tasks.worlds import Happening, WorldTask
-
-LIVES = 2048
-"""trials from which chance is computed"""
 
 
 class Outing(NamedTuple):
@@ -75,7 +73,7 @@ class PathHoming(WorldTask):
 
     @property
     def spec(self) -> TaskSpec:
-        """Chance: `LIVES` other trials with outputs from U(-1, 1); the way home is known exactly: ceiling 1."""
+        """Chance: other trials with outputs from U(-1, 1); the way home is known exactly: ceiling 1."""
         chance = random_score(self.model_dump_json(exclude={"preset", "trials", "test_trials"}))
         return self.describe(
             {"velocity": 2, "go": 1},
@@ -133,12 +131,6 @@ def _length(vector: Float[Tensor, "*B 2"]) -> Float[Tensor, "*B"]:
 
 @lru_cache
 def random_score(settings: str) -> float:
-    """Mean score of outputs from U(-1, 1), over `LIVES` trials that nobody else lives; settings as JSON."""
+    """Mean score of outputs from U(-1, 1); settings as JSON."""
     task = PathHoming.model_validate_json(settings)
-    key = rng.fold(rng.root(0), torch.arange(LIVES))
-    world, home = task.begin(key, None, key, None), torch.zeros(LIVES, dtype=torch.bool)
-    for t in range(task.outbound + task.inbound):
-        now = rng.fold(rng.fold(key, 1), t)
-        told = task.advance(now, None, world, rng.uniforms(rng.fold(now, 1), 2) * 2 - 1, torch.full_like(key, t))
-        world, home = told.world, home | told.ends
-    return home.double().mean().item()
+    return mean_score(task, "random", task.outbound + task.inbound, 2)
