@@ -39,6 +39,7 @@ from metaplastic.tasks.memory.delayed_xor import DelayedXOR
 from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
+from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.motor.arm_reach import ArmReach
 from metaplastic.tasks.motor.reach import Reach
 from metaplastic.tasks.navigation.forage import Forage
@@ -145,6 +146,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "WaterMazeSteering-v0": WaterMazeSteering,
     "yang19.readout-v0": Yang19Readout,
     **MICONI23,
+    **MODCOG,
     **YANG19,
 }
 """id -> class; the v changes when a default changes what a task does"""

@@ -172,7 +172,8 @@ def test_every_kind_describes_its_fields(what, kind):
 
 
 def test_describe_lists_every_kind_and_genome_every_gene():
-    assert all(kind in text_of(describe_all()) for _, kind in KINDS)
+    text = text_of(describe_all())
+    assert all(kind in text for _, kind in KINDS)
     text = text_of(genome_table(small()))
     assert "network.units" in text
     assert "rule.parameters.eta" in text

@@ -37,7 +37,11 @@ def is_slow(spec: TaskSpec) -> bool:
 def is_sibling(id: str, preset: str | None) -> bool:
     """Whether a member of its collection with the same code is checked every day."""
     collection, _, name = id.removesuffix("-v0").partition(".")
-    examples = {"yang19": ("go", "ctxdm1", "dms", "readout"), "miconi23": ("nor", "any")}
+    examples = {
+        "yang19": ("go", "ctxdm1", "dms", "readout"),
+        "miconi23": ("nor", "any"),
+        "modcog": ("dlygointr", "ctxdm1seql", "dmsintl", "rtantiseqr"),
+    }
     return name not in examples.get(collection, (name,)) and preset != "neurogym"
 
 

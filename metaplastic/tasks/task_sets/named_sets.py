@@ -8,6 +8,7 @@
     yang19       the twenty tasks of Yang et al. 2019, as they were mixed: both context tasks five times as often
     driscoll15   fifteen of them: without decisions of which both stimuli are shown at once (Driscoll, Shenoy & Sussillo
                  2022; Duncker et al. 2020)
+    modcog       the 82 tasks of Khona et al. 2023, mixed
     miconi23     the fourteen Boolean functions of Miconi 2023; split `train` has twelve, `test` dms and dnms
     bandits      arms: independent, dependent, reversing, volatile, baited; last action and reward are seen
     brainset     ours: a set to pre-train networks with, as Yang & Molano-Mazon 2021 call for, with splits by task;
@@ -15,8 +16,8 @@
 
 Trial tasks of a set have one dt. Left out, because their answers are outputs and the others' are actions: of pargaset
 the generation of patterns; of brainset reaching, path integration, flip-flops and the recall of patterns, and
-interval discrimination, which is not among our tasks. The rule units of the twenty say which task it is, so `yang19`
-and `driscoll15` add no code of the set's; in `miconi23` and `bandits` nothing says it, one has to find out.
+interval discrimination, which is not among our tasks. The rule units of the twenty, or of the 82, say which task it
+is, so `yang19`, `driscoll15` and `modcog` add no code of the set's; in `miconi23` and `bandits` nothing says it.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from types import MappingProxyType
 from typing import Any
 
 from metaplastic.tasks.memory.boolean import HELD_OUT, TRUTH
+from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.yang19.rules import NAMES
 
 DRISCOLL15 = tuple(name for name in NAMES if name not in ("dm1", "dm2", "ctxdm1", "ctxdm2", "multidm"))
@@ -123,6 +125,10 @@ NAMED_SETS: Mapping[str, Mapping[str, Any]] = MappingProxyType(
             **{"schedule": "interleaved", "rule": False},
         },
         "driscoll15": {"tasks": yang19_tasks(DRISCOLL15), "schedule": "interleaved", "rule": False},
+        "modcog": {
+            **{"tasks": tuple(a_task(kind, rule=True) for kind in MODCOG)},
+            **{"schedule": "interleaved", "rule": False},
+        },
         "miconi23": {**_split(_MICONI), "rule": False, "trials": 300, "test_trials": 100},
         "bandits": {"tasks": _BANDITS, "rule": False},
         "brainset": _split(_BRAIN),

@@ -18,6 +18,7 @@ test on the others.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from functools import cached_property
 from typing import Annotated, Any, Literal
@@ -187,7 +188,8 @@ class TaskSet(TensorTask):
         )
 
     def _mean(self, values: list[float]) -> float:
-        return sum(share * value for share, value in zip(self.shares, values, strict=True))
+        parts = [share * value for share, value in zip(self.shares, values, strict=True)]
+        return math.fsum(parts) / math.fsum(self.shares)  # of equal values exactly that value
 
     def held_out(self) -> TaskSet:
         """The split `test`, where the set has one and lives another; and what each task holds out."""

@@ -65,6 +65,8 @@ class Yang19(ChoiceTask, ABC):
     epochs = EPOCHS
     responses = ("decision",)
     row: ClassVar[Row]
+    rules: ClassVar[tuple[str, ...]] = NAMES
+    """names of the tasks that a rule tells apart"""
 
     units: int = Field(default=32, ge=4, le=1024)
     """n, units of a ring"""
@@ -128,7 +130,12 @@ class Yang19(ChoiceTask, ABC):
 
     def widths(self) -> dict[str, int]:
         """Units of every channel."""
-        return {"fixation": 1, "ring1": self.units, "ring2": self.units, **({"rule": len(NAMES)} if self.rule else {})}
+        return {
+            "fixation": 1,
+            "ring1": self.units,
+            "ring2": self.units,
+            **({"rule": len(self.rules)} if self.rule else {}),
+        }
 
     @property
     def is_reaction(self) -> bool:
@@ -168,8 +175,8 @@ class Yang19(ChoiceTask, ABC):
             ring2 = ring2 + shown.strength2[..., None] * shape
         parts = [fixation, ring1, ring2]
         if self.rule:
-            number = NAMES.index(self.row.name)
-            code = tuple(float(place == number) for place in range(len(NAMES)))
+            number = self.rules.index(self.row.name)
+            code = tuple(float(place == number) for place in range(len(self.rules)))
             parts.append(constant(code, fixation.device).expand(*fixation.shape[:-1], -1))
         return torch.cat(parts, -1)
 

@@ -35,7 +35,7 @@ def id_of(name: str) -> str:
     return f"yang19.{name}-v0"
 
 
-def _neurogym(row: Row) -> MappingProxyType[str, Any]:
+def neurogym(row: Row) -> MappingProxyType[str, Any]:
     """The settings of NeuroGym's task; its strengths are 0.5 +- c / 2, or two of three."""
     own: dict[str, Any] = {"go": {"sigma": 0.0}, "match": {"sigma": 1.0}, "comparison": {"sigma": 1.0, "split": False}}
     in_turn = "second" in row.timing
@@ -64,7 +64,7 @@ def _task(row: Row) -> type[Yang19]:
     name = f"Yang19_{row.name}"
     made = create_model(name, __base__=FAMILIES[row.family], __module__=__name__, __doc__=row.meaning, **fields)
     made.row = row
-    made.presets = MappingProxyType({"yang19": MappingProxyType({}), "neurogym": _neurogym(row)})
+    made.presets = MappingProxyType({"yang19": MappingProxyType({}), "neurogym": neurogym(row)})
     return made
 
 
