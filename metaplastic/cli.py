@@ -156,11 +156,12 @@ def tasks(tag: Annotated[str | None, typer.Option(help="only tasks that carry th
 def gallery(
     folder: Annotated[Path, typer.Argument(help="folder for the page and its pictures")],
     tasks: Annotated[list[str] | None, typer.Argument(help="ids; all tasks if absent")] = None,
+    presets: Annotated[bool, typer.Option("--presets", help="draw every preset, not only a task's first")] = False,
 ) -> None:
     """Draw one trial of every task, and a page that shows them."""
     from metaplastic.platform.task_gallery import write_gallery
 
-    typer.echo(write_gallery(folder, tasks))
+    typer.echo(write_gallery(folder, tasks, every_preset=presets))
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""The gallery of tasks: a page with one trial of every id and preset as a picture, and what its scores mean."""
+"""The gallery of tasks: a page with one trial of every id, or of every preset, as a picture, and what scores mean."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ ideal observer could, the oracle knows what is hidden; the criterion says from w
 """
 
 
-def write_gallery(folder: Path, names: list[str] | None = None) -> str:
+def write_gallery(folder: Path, names: list[str] | None = None, *, every_preset: bool = False) -> str:
     """The page `README.md` and its pictures in `folder`; one line that says so.
+
+    Tasks are drawn with their first preset, the others are named; `every_preset` draws them as well.
 
     Raises:
         ConfigError: if a name is no task's id.
@@ -30,7 +32,7 @@ def write_gallery(folder: Path, names: list[str] | None = None) -> str:
     folder.mkdir(parents=True, exist_ok=True)
     sections, drawn = [HEAD], 0
     for id in names or list(TASKS):
-        for preset in presets_of(id):
+        for preset in presets_of(id)[: None if every_preset else 1]:
             task = without_files(id, preset)
             if task is None:
                 sections.append(f"## {id}\n\nNeeds files of the user's (`data_root`).\n")
@@ -66,7 +68,9 @@ def section(id: str, preset: str | None, task: TensorTask, picture: str) -> Iter
     first = preset is None or preset == next(iter(TASKS[id].presets))
     if first:
         summary = (inspect.getdoc(type(task)) or "").split("\n")[0]
-        yield f"## {id}\n\n{summary}\n\nTags: {', '.join(task.tags)}. {'; '.join(task.references)}.\n"
+        presets = f" Presets: {', '.join(f'`{name}`' for name in TASKS[id].presets)}." if preset else ""
+        yield f"## {id}\n\n{summary}\n\nTags: {', '.join(task.tags)}.{presets}\n"
+        yield "".join(f"{reference}  \n" for reference in task.references)
     if preset:
         yield f"### {id}, `{preset}`\n"
     yield f"{facts(task.spec)}\n\n![one trial of {id}{f', {preset}' if preset else ''}]({picture})\n"

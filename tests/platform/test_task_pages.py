@@ -6,7 +6,7 @@ from metaplastic.core import ConfigError
 from metaplastic.platform.describe_task import timeline
 from metaplastic.platform.task_figure import one_trial, trial_figure
 from metaplastic.platform.task_gallery import facts, write_gallery
-from metaplastic.tasks.registry import make
+from metaplastic.tasks.registry import TASKS, make
 
 
 def test_a_timeline_names_epochs_with_their_times_and_marks_where_an_answer_counts():
@@ -38,17 +38,25 @@ def test_a_closed_loop_is_drawn_as_the_oracle_lives_it():
 
 
 def test_the_gallery_has_a_picture_for_every_preset(tmp_path):
-    line = write_gallery(tmp_path, ["TwoStep-v0", "DelayNonMatchSample-v0", "MNISTBandit-v0"])
+    line = write_gallery(tmp_path, ["TwoStep-v0", "DelayNonMatchSample-v0", "MNISTBandit-v0"], every_preset=True)
     page = (tmp_path / "README.md").read_text()
     pictures = sorted(path.name for path in tmp_path.glob("*.png"))
     assert pictures == [
         *(f"DelayNonMatchSample-v0-{preset}.png" for preset in ("miconi17", "miconi17_long", "miconi17_var")),
-        *(f"TwoStep-v0-{preset}.png" for preset in type(make("TwoStep-v0")).presets),
+        *sorted(f"TwoStep-v0-{preset}.png" for preset in TASKS["TwoStep-v0"].presets),
     ]
     assert all(f"({name})" in page for name in pictures)
     assert f"{len(pictures)} trials" in line
     assert "Needs files" in page
     assert facts(make("DelayNonMatchSample-v0").spec) in page
+
+
+def test_the_gallery_shows_a_task_once_and_names_its_presets(tmp_path):
+    assert "1 trials" in write_gallery(tmp_path, ["TwoStep-v0"])
+    page = (tmp_path / "README.md").read_text()
+    first, *others = TASKS["TwoStep-v0"].presets
+    assert [path.name for path in tmp_path.glob("*.png")] == [f"TwoStep-v0-{first}.png"]
+    assert all(f"`{preset}`" in page for preset in (first, *others))
 
 
 def test_an_unknown_task_in_the_gallery_is_named(tmp_path):
