@@ -42,6 +42,7 @@ from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSa
 from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.motor.arm_reach import ArmReach
 from metaplastic.tasks.motor.reach import Reach
+from metaplastic.tasks.motor.ring_reach import Reaching1D, Reaching1DWithSelfDistraction
 from metaplastic.tasks.navigation.forage import Forage
 from metaplastic.tasks.navigation.forage_grid import ForageGrid
 from metaplastic.tasks.navigation.grid_nav import GridNav
@@ -128,6 +129,8 @@ TASKS: dict[str, type[TensorTask]] = {
     "PostDecisionWager-v0": PostDecisionWager,
     "PulseDecisionMaking-v0": PulseDecisionMaking,
     "Reach-v0": Reach,
+    "Reaching1D-v0": Reaching1D,
+    "Reaching1DWithSelfDistraction-v0": Reaching1DWithSelfDistraction,
     "ReadySetGo-v0": ReadySetGo,
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
