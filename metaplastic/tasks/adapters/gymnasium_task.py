@@ -153,23 +153,7 @@ class GymnasiumTask(StatefulTask):
         if steps is None:
             raise ConfigError(f"{self.environment} has no longest episode; give longest, the steps until it is cut")
         self._best(env)
-        return TaskSpec(
-            id=self.kind,
-            channels=channels,
-            observations=max(end for _, end in channels.values()),
-            actions=answers.size,
-            response=answers.response,
-            dt=self.dt,
-            trial_steps=steps,
-            trial_types=1,
-            chance=self.chance,
-            ceiling=1.0,
-            criterion=self.criterion,
-            tags=self.tags,
-            cite=self.references,
-            open_loop=False,
-            reward_range=(-np.inf, np.inf),
-        )
+        return self.described(answers, channels, dt=self.dt, trial_steps=steps, reward_range=(-np.inf, np.inf))
 
     def open(self, count: int) -> Worlds:
         """One environment a life, or one vector of them."""

@@ -136,23 +136,13 @@ class NeuroGymTask(StatefulTask):
         epochs, longest = probed(life)
         size = int(np.prod(life.env.observation_space.shape))
         payments = [float(paid) for paid in _values(life.core.rewards) if np.ndim(paid) == 0]
-        return TaskSpec(
-            id=self.kind,
-            channels=named_channels(getattr(life.env.observation_space, "name", {}), size),
-            observations=size,
-            actions=life.answers.size,
-            response=life.answers.response,
+        return self.described(
+            life.answers,
+            named_channels(getattr(life.env.observation_space, "name", {}), size),
             dt=float(life.core.dt),
             trial_steps=longest,
-            trial_types=1,
-            chance=self.chance,
-            ceiling=1.0,
-            criterion=self.criterion,
-            tags=self.tags,
-            cite=self.references,
             epochs=epochs,
             action_names=_action_names(life.env.action_space, life.answers),
-            open_loop=False,
             reward_range=(min([0.0, *payments]), max([1.0, *payments])),
         )
 

@@ -25,6 +25,7 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
+from metaplastic.core import TaskSpec
 from metaplastic.tasks.adapters.answers import Answers
 from metaplastic.tasks.base import Info, Policy, Rollout, TensorTask, TimeStep
 
@@ -108,6 +109,24 @@ class StatefulTask(TensorTask, ABC):
     @abstractmethod
     def open(self, count: int) -> Worlds:
         """Environments for so many lives."""
+
+    def described(self, answers: Answers, channels: dict[str, tuple[int, int]], **more: Any) -> TaskSpec:
+        """The spec, from what was read of an environment."""
+        return TaskSpec(
+            id=self.kind,
+            channels=channels,
+            observations=max(end for _, end in channels.values()),
+            actions=answers.size,
+            response=answers.response,
+            trial_types=1,
+            chance=self.chance,
+            ceiling=1.0,
+            criterion=self.criterion,
+            tags=self.tags,
+            cite=self.references,
+            open_loop=False,
+            **more,
+        )
 
     def seeds(self, key: Int[Tensor, "*B"], trial: Int[Tensor, "*B"]) -> list[int]:
         """What the environments are seeded with at the start of these trials."""
