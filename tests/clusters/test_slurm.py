@@ -104,10 +104,11 @@ def test_a_folder_of_logs_that_is_not_there_is_told(tmp_path):
 RAY = """#!/bin/bash
 echo "ray $*" >> "$STAGE/calls"
 case $1 in
-  health-check) [ -z "$RAY_IS_DEAD" ] ;;
+  health-check) [ -z "$RAY_IS_DEAD" ] && [ -f "$STAGE/started" ] ;;
   start) env | grep ^RAY_ > "$STAGE/environment"
          temp=$(grep -o 'temp-dir=[^ ]*' <<<"$*" | cut -d= -f2)
          ls -ld "$(dirname "$temp")" > "$STAGE/mode"
+         touch "$STAGE/started"
          [ -z "$RAY_IS_DEAD" ] || exit 1; trap 'exit 0' TERM; while :; do sleep 0.1; done ;;
 esac
 """
