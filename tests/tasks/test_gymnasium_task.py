@@ -19,6 +19,7 @@ from metaplastic.core import ConfigError
 from metaplastic.tasks.adapters.gymnasium_bridge import TensorEnv, TensorVectorEnv
 from metaplastic.tasks.adapters.stateful import SEED_BITS
 from metaplastic.tasks.base import Rollout, TensorTask
+from metaplastic.tasks.contract.check import ContractError, check_task
 from metaplastic.tasks.control.cart_pole import Cart
 from metaplastic.tasks.control.pendulum import Swing
 from metaplastic.tasks.registry import make
@@ -220,6 +221,11 @@ def test_mistakes_say_what_was_wanted(call, words):
     with pytest.raises(ValueError, match=r".") as caught:
         call()
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_the_contract_of_tensor_tasks_is_not_its_own():
+    with pytest.raises(ContractError, match="GymnasiumTask: it runs outside of tensors"):
+        check_task(theirs())
 
 
 @pytest.mark.parametrize(

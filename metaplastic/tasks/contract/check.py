@@ -28,6 +28,8 @@ def check_task(task: Task) -> None:
     Raises:
         ContractError: the first promise it breaks, in one line.
     """
+    if not getattr(task, "pure", True):
+        raise ContractError(f"{task.kind}: it runs outside of tensors; the contract is about tasks made of tensors")
     for check in CHECKS:
         for complaint in check(task):
             raise ContractError(f"{task.kind}: {complaint}")
