@@ -39,6 +39,7 @@ from metaplastic.tasks.memory.delayed_xor import DelayedXOR
 from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
+from metaplastic.tasks.memory.store_recall import StoreRecall
 from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.motor.arm_reach import ArmReach
 from metaplastic.tasks.motor.reach import Reach
@@ -137,6 +138,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReversalBandit-v0": ReversalBandit,
     "SequenceExecution-v0": SequenceExecution,
     "SequentialMNIST-v0": SequentialMNIST,
+    "StoreRecall-v0": StoreRecall,
     "TMaze-v0": TMaze,
     "TMazeSteering-v0": TMazeSteering,
     "TargetDiscovery-v0": TargetDiscovery,
