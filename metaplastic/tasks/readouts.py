@@ -63,4 +63,9 @@ class ReadoutTask(TrialTask, ABC):
     def random_answer(self, key: Int[Tensor, "*B"], trial: Any, step: Any, epoch: Any) -> Float[Tensor, "..."]:
         """Outputs from U(-1, 1), fresh at every step."""
         del epoch
-        return rng.uniforms(rng.noise_keys(rng.trial_keys(key, trial), step), self.facts.actions) * 2 - 1
+        return uniform_outputs(key, trial, step, self.facts.actions)
+
+
+def uniform_outputs(key: Int[Tensor, "*B"], trial: Any, step: Any, count: int) -> Float[Tensor, "..."]:
+    """`count` outputs from U(-1, 1) of lifetimes with these POLICY keys at this trial and step (broadcast)."""
+    return rng.uniforms(rng.noise_keys(rng.trial_keys(key, trial), step), count) * 2 - 1
