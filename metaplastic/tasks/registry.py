@@ -42,6 +42,7 @@ from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSa
 from metaplastic.tasks.memory.store_recall import StoreRecall
 from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.motor.arm_reach import ArmReach
+from metaplastic.tasks.motor.delay_response import ReachingDelayResponse
 from metaplastic.tasks.motor.reach import Reach
 from metaplastic.tasks.motor.ring_reach import Reaching1D, Reaching1DWithSelfDistraction
 from metaplastic.tasks.navigation.forage import Forage
@@ -132,6 +133,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "Reach-v0": Reach,
     "Reaching1D-v0": Reaching1D,
     "Reaching1DWithSelfDistraction-v0": Reaching1DWithSelfDistraction,
+    "ReachingDelayResponse-v0": ReachingDelayResponse,
     "ReadySetGo-v0": ReadySetGo,
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
