@@ -64,12 +64,14 @@ trap notice USR1
 # Ray on every node. Slurm owns these processes, so they end with the job.
 node=(--num-cpus="$cpus" --num-gpus="$gpus" --object-store-memory="$store_bytes" --disable-usage-stats --block
   --min-worker-port=$((base + 20)) --max-worker-port=$((base + ports - 1)) --dashboard-agent-listen-port=$((base + 2)))
-"$ray" start --head --node-ip-address="$head_ip" --port="$base" --ray-client-server-port=$((base + 1)) \
-  --include-dashboard=false --temp-dir="$temp/r" "${node[@]}" &
+client=()  # Ray's client server runs where grpc is installed, and only there knows its option
+if "$python" -c 'import grpc' 2>/dev/null; then client=(--ray-client-server-port=$((base + 1))); fi
+"$ray" start --head --node-ip-address="$head_ip" --port="$base" "${client[@]}" --include-dashboard=false \
+  --temp-dir="$temp/r" "${node[@]}" >"$temp/head" 2>&1 &
 head=$!
 deadline=$((SECONDS + start_seconds))
 until "$ray" health-check --address "$RAY_ADDRESS" >/dev/null 2>&1; do
-  is_alive "$head" || fail 66 "Ray's head ended at once; its own message stands above"
+  is_alive "$head" || { cat "$temp/head" >&2 && fail 66 "Ray's head ended at once; its own words stand above"; }
   [ "$SECONDS" -lt "$deadline" ] || fail 66 "Ray's head did not answer at $RAY_ADDRESS within $start_seconds s"
   sleep 1
 done
@@ -86,9 +88,9 @@ if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
       [ "$SECONDS" -lt "$seconds" ] || { echo "metaplastic: $SLURMD_NODENAME cannot reach $RAY_ADDRESS" >&2; exit 67; }
       sleep 2
     done
-    "$ray" start --address="$RAY_ADDRESS" "$@" &
-    trap "kill $!; wait; rm -rf \"$temp\"" TERM EXIT
-    wait $!' _ "$temp" "$ray" "$start_seconds" "${node[@]}" &
+    "$ray" start --address="$RAY_ADDRESS" "$@" >"$temp/$SLURMD_NODENAME" 2>&1 &
+    trap "kill $! 2>/dev/null; wait; rm -rf \"$temp\"" TERM EXIT
+    wait $! || { tail -n 20 "$temp/$SLURMD_NODENAME" >&2 2>/dev/null; exit 68; }' _ "$temp" "$ray" "$start_seconds" "${node[@]}" &
   joined=$!
 fi
 

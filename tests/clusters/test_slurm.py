@@ -109,10 +109,11 @@ case $1 in
          temp=$(grep -o 'temp-dir=[^ ]*' <<<"$*" | cut -d= -f2)
          ls -ld "$(dirname "$temp")" > "$STAGE/mode"
          touch "$STAGE/started"
-         [ -z "$RAY_IS_DEAD" ] || exit 1; trap 'exit 0' TERM; while :; do sleep 0.1; done ;;
+         [ -z "$RAY_IS_DEAD" ] || { echo "why it cannot" >&2; exit 1; }; trap 'exit 0' TERM; while :; do sleep 0.1; done ;;
 esac
 """
 PYTHON = """#!/bin/bash
+[ "$1" != -c ] || exit "${NO_GRPC:-0}"
 echo "search $*" >> "$STAGE/calls"
 case $SEARCH in
   works) mkdir -p "$RUN"; echo x > "$RUN/champion.yaml" ;;
@@ -188,6 +189,11 @@ def test_ray_is_given_a_token_and_a_folder_of_its_own(stage):
     assert environment["RAY_AUTH_TOKEN"] not in (stage.folder / "calls").read_text()
 
 
+@pytest.mark.parametrize(("absent", "given"), [("0", True), ("1", False)])
+def test_the_client_servers_port_is_named_only_where_ray_has_one(stage, absent, given):
+    assert ("--ray-client-server-port=" in stage(NO_GRPC=absent).calls) == given
+
+
 def test_a_mistake_in_the_experiment_is_the_jobs_exit_code_and_not_tried_again(stage):
     job = stage(SEARCH="fails")
     assert job.code == 2
@@ -229,7 +235,7 @@ def test_a_queue_that_does_not_take_the_job_back_is_told(stage):
 def test_a_head_that_does_not_start_is_told_with_its_logs_in_view(stage):
     job = stage(RAY_IS_DEAD="1")
     assert job.code == 66
-    assert "Ray's head ended at once" in job.said
+    assert "why it cannot\nmetaplastic: Ray's head ended at once; its own words stand above" in job.said
     assert "search" not in job.calls
 
 
