@@ -43,7 +43,7 @@ def render_trials(tasks: TaskSet, lifetime: Int[Tensor, "*B"], trial: int, seed:
         for own in where.trial[lanes].unique().tolist():
             some = lanes[where.trial[lanes] == own]
             part = task.render(lives[some], own, own_seed)
-            batch = _placed(tasks, number, batch, part, some)
+            _put(tasks, number, batch, part, some)
             kept = _spread(part.drawn, some, len(lives), kept)
         if kept is None:  # what it draws has a place in the batch, whoever is in it
             kept = _spread(task.render(lives[:1], 0, own_seed).drawn, lanes[:0], len(lives), None)
@@ -118,32 +118,23 @@ def _nothing(tasks: TaskSet, steps: int, lives: Tensor) -> TrialBatch:
     layout, count = tasks.layout, len(lives)
     x = torch.zeros(steps, count, layout.shared, device=lives.device)
     epoch = torch.zeros(steps, count, dtype=torch.int8, device=lives.device)
-    kind = torch.zeros_like(lives)
-    return TrialBatch(x, x.new_zeros(steps, count, layout.actions), x.new_zeros(steps, count), epoch, kind, kind)
+    y, w = x.new_zeros(steps, count, layout.actions), x.new_zeros(steps, count)
+    return TrialBatch(x, y, w, epoch, torch.zeros_like(lives), torch.zeros_like(lives))
 
 
-def _placed(tasks: TaskSet, number: int, batch: TrialBatch, part: TrialBatch, lanes: Tensor) -> TrialBatch:
-    """The batch with the trials of one task's lifetimes."""
-    layout, late = tasks.layout, len(batch.w) - len(part.w)
-    x, y = layout.shown(number, part.x), part.y
-    y = torch.nn.functional.pad(y, (0, layout.actions - y.shape[-1]))
+def _put(tasks: TaskSet, number: int, batch: TrialBatch, part: TrialBatch, lanes: Tensor) -> None:
+    """Write the trials of one task's lifetimes into the batch, which is ours: a copy of it for each task costs most."""
+    layout, steps, outputs = tasks.layout, len(part.w), part.y.shape[-1]
     epoch = layout.epoch(number, part.epoch)
-    if late:
-        x, y, w = (torch.nn.functional.pad(f, (0, 0) * (f.ndim - 1) + (0, late)) for f in (x, y, part.w))
-        last = layout.epoch_numbers[number][-1] if layout.epochs else 0
-        epoch = torch.cat((epoch, epoch.new_full((late, len(lanes)), last)))
-    else:
-        w = part.w
-    length = torch.full_like(part.kind, len(part.w)) if part.length is None else part.length
+    batch.x[:steps].index_copy_(1, lanes, layout.shown(number, part.x))
+    batch.y[:steps, :, :outputs].index_copy_(1, lanes, part.y)
+    batch.w[:steps].index_copy_(1, lanes, part.w)
+    batch.epoch[:steps].index_copy_(1, lanes, epoch)
+    batch.epoch[steps:].index_fill_(1, lanes, layout.epoch_numbers[number][-1])
+    batch.kind.index_copy_(0, lanes, part.kind + layout.kind_starts[number])
+    length = torch.full_like(part.kind, steps) if part.length is None else part.length
     assert batch.length is not None
-    return TrialBatch(
-        batch.x.index_copy(1, lanes, x),
-        batch.y.index_copy(1, lanes, y),
-        batch.w.index_copy(1, lanes, w),
-        batch.epoch.index_copy(1, lanes, epoch),
-        batch.kind.index_copy(0, lanes, part.kind + layout.kind_starts[number]),
-        batch.length.index_copy(0, lanes, length),
-    )
+    batch.length.index_copy_(0, lanes, length)
 
 
 def _own(tasks: TaskSet, number: int, batch: TrialBatch, lanes: Tensor) -> TrialBatch:
@@ -169,7 +160,7 @@ def _spread(drawn: Any, lanes: Tensor, count: int, before: Any) -> Any:
     """Draws of some lifetimes as draws of all: where they were before, or 0."""
     if isinstance(drawn, Tensor):
         old = drawn.new_zeros(count, *drawn.shape[1:]) if before is None else before
-        return old.index_copy(0, lanes, drawn[: len(lanes)])
+        return old.index_copy_(0, lanes, drawn[: len(lanes)])
     if drawn is None:
         return None
     olds = before if before is not None else [None] * len(drawn)

@@ -73,7 +73,7 @@ class Yang19Readout(ReadoutTask):
             action_names=(),
             chance=goes * 0.75 * 2 * self.task.tolerance / 360 + (1 - goes) * 0.25,
             tags=self.tags,
-            reward_range=(-math.inf, 0.0),
+            reward_range=(-((1 + LOW + HIGH) ** 2), 0.0),  # of outputs in [-1, 1]
         )
 
     def draw(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> Drawn:
