@@ -36,6 +36,7 @@ from metaplastic.tasks.memory.boolean import MICONI23
 from metaplastic.tasks.memory.delay_comparison import DelayComparison
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
 from metaplastic.tasks.memory.delayed_xor import DelayedXOR
+from metaplastic.tasks.memory.evidence_accumulation import EvidenceAccumulation, EvidenceAccumulationChoice
 from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
@@ -103,6 +104,8 @@ TASKS: dict[str, type[TensorTask]] = {
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
+    "EvidenceAccumulation-v0": EvidenceAccumulation,
+    "EvidenceAccumulationChoice-v0": EvidenceAccumulationChoice,
     "FewShot-v0": FewShot,
     "FewShotRegression-v0": FewShotRegression,
     "FlipFlop-v0": FlipFlop,
