@@ -70,6 +70,8 @@ from metaplastic.tasks.sequences.copy_memory import CopyMemory
 from metaplastic.tasks.sequences.n_back import NBack
 from metaplastic.tasks.sequences.parity import Parity
 from metaplastic.tasks.task_sets.task_set import TaskSet
+from metaplastic.tasks.timing.interval_discrimination import IntervalDiscrimination
+from metaplastic.tasks.timing.motor_timing import MotorTiming
 from metaplastic.tasks.timing.ready_set_go import ReadySetGo, ReadySetGoRamp
 from metaplastic.tasks.timing.ready_set_go_readout import ReadySetGoReadout
 from metaplastic.tasks.timing.timed_pulse import TimedPulse
@@ -116,9 +118,11 @@ TASKS: dict[str, type[TensorTask]] = {
     "GridNav-v0": GridNav,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
+    "IntervalDiscrimination-v0": IntervalDiscrimination,
     "MNISTBandit-v0": MNISTBandit,
     "MatchToCategory-v0": MatchToCategory,
     "MetaMaze-v0": MetaMaze,
+    "MotorTiming-v0": MotorTiming,
     "MountainCar-v0": MountainCar,
     "MountainCarContinuous-v0": MountainCarContinuous,
     "MultiSensoryIntegration-v0": MultiSensoryIntegration,

@@ -33,10 +33,18 @@ class ProductionTask(ChoiceTask, ABC):
     """the window of reward grows by this with the wanted time"""
     slack: float = Field(default=25.0, gt=0)
     """ms; the window at a wanted time of 0"""
+    stretch: float = Field(default=2.5, gt=1)
+    """the trial ends at this many times the wanted time after the cue …"""
+    late: float = Field(default=300.0, ge=0)
+    """… and these ms, floored to steps"""
 
     @abstractmethod
     def goal(self, conditions: Any) -> Int[Tensor, "*B"]:
         """The wanted time in steps from the cue."""
+
+    def time_to_answer(self, goal: Int[Tensor, "*B"]) -> Int[Tensor, "*B"]:
+        """Steps from the cue to the trial's end."""
+        return (goal * round(1000 * self.stretch)) // 1000 + int(self.late / self.dt + 1e-9)
 
     def label(self, conditions: Any) -> Int[Tensor, "*B"]:
         """Going is always right once."""

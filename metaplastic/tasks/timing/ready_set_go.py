@@ -108,10 +108,6 @@ class IntervalTask(ProductionTask, ABC):
     """ms of ready and set"""
     measure_noise: float = Field(default=0.0, ge=0, lt=1 / WIDE)
     """w_m of (1)"""
-    stretch: float = Field(default=2.5, gt=1)
-    """the trial ends at this many times t_g after set …"""
-    late: float = Field(default=300.0, ge=0)
-    """… and these ms, floored to steps"""
 
     @model_validator(mode="after")
     def _measurable(self) -> IntervalTask:
@@ -145,14 +141,14 @@ class IntervalTask(ProductionTask, ABC):
         """Fixation as drawn, then t_m, then the time to answer."""
         ready = self.durations(key)[0]
         set_ = ready + conditions.measured
-        return ready, set_, set_ + self._time_to_answer(conditions.goal)
+        return ready, set_, set_ + self.time_to_answer(conditions.goal)
 
     def trial_length(self) -> tuple[int, int, float]:
         """Exact, over fixation, priors, gains and noise."""
         low, high, mean = self.timing["fixation"].ends(self.dt)
         ends, means = [], []
         for goals, joint in self._courses():
-            spans = torch.arange(joint.shape[1]) + self._time_to_answer(goals)[:, None]
+            spans = torch.arange(joint.shape[1]) + self.time_to_answer(goals)[:, None]
             ends += spans[joint > 0].aminmax()
             means.append(float((spans * joint).sum()))
         return low + int(min(ends)), high + int(max(ends)), mean + sum(means) / len(means)
@@ -192,10 +188,6 @@ class IntervalTask(ProductionTask, ABC):
 
     def _courses(self) -> tuple[Course, ...]:
         return courses(*self._drawn_from)
-
-    def _time_to_answer(self, goal: Int[Tensor, "*B"]) -> Int[Tensor, "*B"]:
-        """Steps from set to the trial's end."""
-        return (goal * round(1000 * self.stretch)) // 1000 + int(self.late / self.dt + 1e-9)
 
 
 class ReadySetGo(IntervalTask):
