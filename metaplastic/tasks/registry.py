@@ -38,6 +38,7 @@ from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
 from metaplastic.tasks.memory.delayed_xor import DelayedXOR
 from metaplastic.tasks.memory.evidence_accumulation import EvidenceAccumulation, EvidenceAccumulationChoice
 from metaplastic.tasks.memory.flip_flop import FlipFlop
+from metaplastic.tasks.memory.go_nogo import DelayPairedAssociation, GoNogo
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
 from metaplastic.tasks.memory.store_recall import StoreRecall
@@ -102,6 +103,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "DelayMatchSample-v0": DelayMatchSample,
     "DelayMatchSampleDistractor1D-v0": DelayMatchSampleDistractor1D,
     "DelayNonMatchSample-v0": DelayNonMatchSample,
+    "DelayPairedAssociation-v0": DelayPairedAssociation,
     "DelayedXOR-v0": DelayedXOR,
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
@@ -114,6 +116,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "Forage-v0": Forage,
     "ForageGrid-v0": ForageGrid,
     "GlyphsBandit-v0": GlyphsBandit,
+    "GoNogo-v0": GoNogo,
     "GridCategory-v0": GridCategory,
     "GridNav-v0": GridNav,
     "Harlow-v0": Harlow,
