@@ -7,7 +7,14 @@ import torch
 from one_graph import check_one_graph
 from pydantic import ValidationError
 
+from metaplastic import rng
 from metaplastic.core import ConfigError
+from metaplastic.inner_loop.critics import RunningAverage
+from metaplastic.inner_loop.lifetime import live
+from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.objectives import Reward
+from metaplastic.inner_loop.policies import Greedy
+from metaplastic.inner_loop.rules.perturbation import Miconi17
 from metaplastic.tasks.base import one_hot
 from metaplastic.tasks.contract.blocks import blocks_have_their_shape, draws_by_key_alone, splits_by_trials
 from metaplastic.tasks.contract.check import describes_itself, is_a_plain_value
@@ -220,6 +227,18 @@ def test_individuals_are_judged_side_by_side():
     together = tasks.judge(outputs, batch)
     for number in range(3):
         assert all(map(torch.equal, tasks.judge(outputs[:, number], batch), (field[number] for field in together)))
+
+
+def test_a_rate_network_lives_a_set_and_is_judged_by_the_task_that_is_on():
+    tasks, key = task_set([SHORT, ODD], "interleaved", trials=4, test_trials=2), rng.fold(rng.root(3), 1)
+    network = RateRNN(units=23, tau=100.0, perturbation_rate=0.3, perturbation=4.0)
+    parts = (network, Miconi17(eta=0.1), Reward(), Greedy(), RunningAverage(), tasks)
+    lives = {"individuals": 2, "lifetime": LIVES, "key": key}
+    record = live(*parts, **lives, record=("output", "reward", "kind")).recordings
+    for trial in range(6):
+        batch = tasks.render(LIVES, trial, key)
+        assert torch.equal(tasks.judge(record["output"][trial], batch).reward, record["reward"][trial])
+        assert torch.equal(record["kind"][trial], batch.kind)
 
 
 def test_a_part_of_a_set_keeps_its_layout_and_holds_out_the_test():
