@@ -74,6 +74,7 @@ def test_an_answer_ends_the_trial():
     seen = task.rollout(task.oracle_policy(), LIVES, 15)
     assert seen.info.trial_end.nonzero()[:, 0].tolist() == [3] * 5 + [7] * 5 + [11] * 5
     assert seen.info.score.sum(0).tolist() == [3] * 5
+    assert seen.reward.sum(0).tolist() == [3] * 5
 
 
 def test_the_published_delays_are_drawn_alike():
