@@ -36,6 +36,7 @@ from metaplastic.tasks.memory.boolean import MICONI23
 from metaplastic.tasks.memory.delay_comparison import DelayComparison
 from metaplastic.tasks.memory.delay_match import DelayNonMatchSample
 from metaplastic.tasks.memory.delayed_xor import DelayedXOR
+from metaplastic.tasks.memory.dual_match import DualDelayMatchSample
 from metaplastic.tasks.memory.evidence_accumulation import EvidenceAccumulation, EvidenceAccumulationChoice
 from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.go_nogo import DelayPairedAssociation, GoNogo
@@ -107,6 +108,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "DelayedXOR-v0": DelayedXOR,
     "DependentArms-v0": DependentArms,
     "DigitsBandit-v0": DigitsBandit,
+    "DualDelayMatchSample-v0": DualDelayMatchSample,
     "EconomicDecisionMaking-v0": EconomicDecisionMaking,
     "EvidenceAccumulation-v0": EvidenceAccumulation,
     "EvidenceAccumulationChoice-v0": EvidenceAccumulationChoice,
