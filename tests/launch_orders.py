@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ def order(*overrides: str, resolved: str = RESOLVED, folder: str = "/shared/lab"
 def description(**settings: Any) -> Launch:
     """A description from plain settings, read as those of a file are."""
     return read_description(None, {}, [f"{name}={json.dumps(value)}" for name, value in settings.items()], "digits")
+
+
+def shellcheck() -> str:
+    """The program, from the path or beside our Python; '' if it is not installed."""
+    return shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or ""
 
 
 def is_golden(name: str, text: str) -> None:

@@ -144,6 +144,8 @@ class RayJob(Value):
     of metaplastic; the folder one launches from if absent"""
     wheel: str | None = None
     """a wheel of metaplastic in `folder`, to be installed for the job: dist/metaplastic-0.1.0-py3-none-any.whl"""
+    python: Annotated[str, Field(pattern=r"^[\w./-]+$")] = "python"
+    """the cluster's Python, on its path or absolute"""
     auth: Literal["token", "disabled"] = "token"
     """how the cluster was started; disabled means that whoever reaches it can run anything on it"""
     plain_http: bool = False
@@ -215,7 +217,7 @@ class Launch(Value):
     memory: Memory = "32G"
     """memory of each"""
     hours: Hours = 4.0
-    """time limit; a search that needs longer is begun again and goes on"""
+    """time limit (slurm, kubernetes, cloud); a search that needs longer is begun again and goes on"""
     workers: Positive | None = None
     """Ray actors; one a GPU, or else one a CPU, if absent"""
     run_dir: AbsolutePath | None = None

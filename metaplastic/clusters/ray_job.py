@@ -40,7 +40,7 @@ def plan(launch: Launch, order: Order, environment: Mapping[str, str] = os.envir
         "a folder that the cluster's head sees and that outlives the job (what is shipped does not)",
     )
     words = search_words(launch, order, _inside(order.experiment, folder), resolved=False)
-    python = ("python", "-m", "metaplastic")
+    python = (settings.python, "-m", "metaplastic")
     return Plan(
         {FILE: yaml_text(runtime_env(launch, folder))},
         (("ray", "job", "submit", "--address", address, "--no-wait", "--runtime-env", FILE, "--", *python, *words),),

@@ -1,8 +1,9 @@
 """Slurm: an `sbatch` script that starts Ray on its nodes, searches, and goes back to the queue when its time is up.
 
 The script is `#SBATCH` lines, a block of quoted settings, and `slurm_job.sh`, which is the same for every job. Its exit
-codes: 64 no Python, 65 no address, 66 Ray's head does not start, 75 stopped for the last time, 76 not requeued; otherwise
-the search's own. A node that cannot join (67), or whose Ray ends (68), is told in the output, and the search goes on.
+codes: 64 no Python, 65 no address, 66 Ray's head does not start, 75 stopped for the last time, 76 not requeued;
+otherwise the search's own. A node that cannot join (67), or whose Ray ends (68), is told in the output, and the search
+goes on.
 """
 
 from __future__ import annotations

@@ -1,12 +1,11 @@
 """Cluster files of AWS and GCP: their text, Ray's own validator, the token, and what is switched off at the end."""
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
-from launch_orders import AWS, GCP, description, is_golden, order
+from launch_orders import AWS, GCP, description, is_golden, order, shellcheck
 
 from metaplastic.clusters import cloud
 from metaplastic.settings import ConfigError
@@ -48,8 +47,8 @@ def test_rays_own_validator_finds_no_fault(settings, monkeypatch):
 def test_shells_find_no_fault(settings, tmp_path):
     (tmp_path / "start.sh").write_text(cloud.start_script(description(**settings), order()))
     subprocess.run(["bash", "-n", tmp_path / "start.sh"], check=True)
-    if shutil.which("shellcheck"):
-        subprocess.run(["shellcheck", tmp_path / "start.sh"], check=True)
+    if shellcheck():
+        subprocess.run([shellcheck(), tmp_path / "start.sh"], check=True)
     for lines in ("setup_commands", "head_start_ray_commands", "worker_start_ray_commands"):
         for line in cloud.cluster(description(**settings), order(), HERE)[lines]:
             subprocess.run(["bash", "-n", "-c", line], check=True)

@@ -102,6 +102,11 @@ def test_ray_accepts_the_runtime_environment(tmp_path):
     assert environment["working_dir"] == str(tmp_path)
 
 
+def test_the_clusters_python_can_be_another():
+    wanted = description(run_dir="/data/d", ray_job={**PLAIN["ray_job"], "python": "/opt/lab/bin/python"})
+    assert "/opt/lab/bin/python" in ray_job.plan(wanted, order(), {}).commands[0]
+
+
 def test_a_run_directory_must_be_said():
     with pytest.raises(ConfigError, match="run_dir: is not given, wanted a folder that the cluster's head sees"):
         ray_job.plan(description(ray_job=PLAIN["ray_job"]), order(), {})

@@ -1,16 +1,13 @@
 """The sbatch script: its text, what shells say of it, and what it does when Ray, Slurm and the search are played."""
 
 import os
-import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from launch_orders import description, is_golden, order
+from launch_orders import description, is_golden, order, shellcheck
 
 from metaplastic.clusters import slurm
 from metaplastic.settings import ConfigError
@@ -28,11 +25,6 @@ GPUS = {
     "slurm": {"partition": "gpu", "gpu_type": "a100", "account": "lab", "setup": ["module load cuda/12"]},
 }
 PLAIN = {"run_dir": "/shared/runs/digits"}
-
-
-def shellcheck() -> str:
-    """The program, from the path or beside our Python; '' if it is not installed."""
-    return shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or ""
 
 
 @pytest.mark.parametrize(("name", "settings"), [("slurm_gpus.sbatch", GPUS), ("slurm_one_node.sbatch", PLAIN)])
@@ -109,7 +101,8 @@ case $1 in
          temp=$(grep -o 'temp-dir=[^ ]*' <<<"$*" | cut -d= -f2)
          ls -ld "$(dirname "$temp")" > "$STAGE/mode"
          touch "$STAGE/started"
-         [ -z "$RAY_IS_DEAD" ] || { echo "why it cannot" >&2; exit 1; }; trap 'exit 0' TERM; while :; do sleep 0.1; done ;;
+         [ -z "$RAY_IS_DEAD" ] || { echo "why it cannot" >&2; exit 1; }
+         trap 'exit 0' TERM; while :; do sleep 0.1; done ;;
 esac
 """
 PYTHON = """#!/bin/bash

@@ -31,7 +31,7 @@ def run(monkeypatch, capsys):
 
 def test_help_names_every_command():
     text = CliRunner().invoke(app, ["--help"]).output
-    for command in ("search", "resume", "live", "genome", "describe", "schema", "report", "check", "tasks"):
+    for command in ("search", "resume", "launch", "live", "genome", "describe", "schema", "report", "check", "tasks"):
         assert command in text
 
 
