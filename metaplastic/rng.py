@@ -43,8 +43,12 @@ TASK, POLICY, MUTATION, INIT, NOISE = range(5)
 
 _FEW = 8
 """words of a key up to which a compiler makes them one by one"""
+_KEPT = 1 << 14
+"""most numbers in a row that are kept in memory"""
 _BLOCK = 1 << 18
 """numbers that `uniforms` and `normals` make at once on a CPU: bounds the memory of the words behind them"""
+_NUMBERS: dict[tuple[int, str, int, int], Tensor] = {}
+"""(n, device, first, step) -> `numbers`. A plain dict, because torch.compile sees through it"""
 
 
 def _signed(value: int) -> int:
@@ -82,8 +86,23 @@ def fold(key: Int64[Tensor, "..."], data: int | Int[Tensor, "..."]) -> Int64[Ten
 
 def words(key: Int64[Tensor, "*key"], n: int, first: int = 0) -> Int64[Tensor, "*key n"]:
     """Words number first .. first + n - 1 of each key (5)."""
-    counter = torch.arange(first + 1, first + n + 1, dtype=torch.int64, device=key.device).mul_(_signed(GAMMA))
-    return _finalise(key[..., None] + counter, (30, 27, 31), A1, A2)
+    return _finalise(key[..., None] + numbers(n, key.device, first + 1, GAMMA), (30, 27, 31), A1, A2)
+
+
+def numbers(n: int, device: torch.device | str, first: int = 0, step: int = 1) -> Int64[Tensor, " n"]:
+    """step [first .. first + n - 1], modulo 2^64, from memory where it was made before; never write to it.
+
+    A compiler takes `arange` for an index that it may calculate with. Products of indices with our constants overflow:
+    in its own arithmetic, which is an error, or in C++, where that is undefined and gave other numbers. What comes from
+    memory it can only multiply. So inside a step `fold` is told these numbers, not an `arange`.
+    """
+    place = (n, str(device), first, step)
+    if place not in _NUMBERS:
+        made = torch.arange(first, first + n, dtype=torch.int64, device=device).mul_(_signed(step))
+        if n > _KEPT or torch.compiler.is_compiling():
+            return made
+        _NUMBERS[place] = made
+    return _NUMBERS[place]
 
 
 def word(key: Int64[Tensor, "*key"], n: int) -> Int64[Tensor, "*key"]:

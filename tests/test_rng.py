@@ -255,3 +255,30 @@ def test_a_fast_math_kernel_gets_the_same_normals():
     njit(fill, fastmath=True, error_model="numpy")(keys, fast)
     assert np.array_equal(exact, fast)
     np.testing.assert_allclose(exact, rng.normals(torch.from_numpy(keys), 997).numpy(), atol=1e-6)
+
+
+def test_numbers_are_multiples_from_any_first_one():
+    assert torch.equal(rng.numbers(5, "cpu", 3), torch.arange(3, 8))
+    made = rng.numbers(4, torch.device("cpu"), 1, rng.GAMMA)
+    assert bits(made) == [k * rng.GAMMA % 2**64 for k in range(1, 5)]
+    assert rng.numbers(4, "cpu", 1, rng.GAMMA) is made  # a compiled step reads it from memory
+
+
+COMPILED = """
+import torch
+from metaplastic import rng
+
+def parts(key):
+    own = rng.fold(key[..., None], rng.numbers(12, key.device))
+    return rng.words(own, 9)[..., 5:, 3:] + 0, rng.words(key, 12).unflatten(-1, (2, 3, 2)) + 0
+
+key = rng.fold(rng.root(1), torch.arange(16))
+plain, compiled = parts(key), torch.compile(parts, fullgraph=True)(key)
+assert all(map(torch.equal, plain, compiled))
+"""
+
+
+@pytest.mark.slow
+def test_a_compiled_function_gets_the_same_words_whichever_it_takes():
+    done = subprocess.run([sys.executable, "-c", COMPILED], capture_output=True, text=True, timeout=600, check=False)
+    assert done.returncode == 0, done.stderr

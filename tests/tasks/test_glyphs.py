@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from metaplastic import rng
-from metaplastic.tasks.images.glyphs import GREYS, POINTS, SHORTEST, SPLITS, instances, strokes
+from metaplastic.tasks.images.glyphs import POINTS, SHORTEST, SPLITS, instances, strokes
 
 
 def drawn(classes: torch.Tensor, each: int, side: int = 28, seed: int = 0) -> torch.Tensor:
@@ -33,11 +33,10 @@ def test_an_instance_is_like_one_of_its_class_and_unlike_itself_redrawn():
     assert own.mean() < 0.8 * (apart.sum() - own.sum()) / (60 * 59)
 
 
-def test_ink_is_grey_in_255ths_and_there_is_some_but_not_much():
+def test_there_is_some_ink_but_not_much():
     shown = drawn(torch.arange(200), 1, 31)
-    grey = shown * GREYS
-    assert torch.allclose(grey, grey.round(), atol=1e-4)
-    assert shown.min() == 0
+    assert 0 <= shown.min() < 1e-6
+    assert shown.max() <= 1
     assert (shown.amax(-1) > 0.9).all()
     assert 0.02 < shown.mean() < 0.3
     assert shown.mean(-1).max() < 0.5

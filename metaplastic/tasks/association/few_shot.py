@@ -188,7 +188,7 @@ class FewShot(ClassReadout):
         if self.labels == "after":
             place = rng.permutation(rng.fold(key, 0), self.presentations)
             return place % self.ways, place // self.ways
-        number = torch.arange(self.drawings, device=key.device)
+        number = rng.numbers(self.drawings, key.device)
         rounds = rng.permutation(rng.fold(rng.fold(key, 0)[..., None], number[: self.shots]), self.ways)
         asked = rng.below(rng.words(rng.fold(key, 1), self.queries), self.ways)
         label = torch.cat((rounds.flatten(-2), asked), -1)

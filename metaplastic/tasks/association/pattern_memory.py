@@ -135,7 +135,7 @@ class PatternMemory(ReadoutTask):
         del life
         own = rng.condition_keys(rng.trial_keys(key, trial))
         pictures = self._pictures(rng.fold(own, 0))
-        cycles = torch.arange(self.cycles, device=key.device)
+        cycles = rng.numbers(self.cycles, key.device)
         order = rng.permutation(rng.fold(rng.fold(own, 1)[..., None], cycles), self.patterns).flatten(-2)
         chosen = rng.below(rng.words(own, 1), self.patterns)
         whole = pictures.gather(-2, chosen[..., None].expand(*chosen.shape, self.bits))
@@ -171,7 +171,7 @@ class PatternMemory(ReadoutTask):
         return Judgement(-tally[..., 1].to(torch.float32), score, (score >= 0.98).to(torch.float32))
 
     def _pictures(self, key: Int[Tensor, "*B"]) -> Float[Tensor, "*B P N"]:
-        own = rng.fold(key[..., None], torch.arange(self.patterns, device=key.device))
+        own = rng.fold(key[..., None], rng.numbers(self.patterns, key.device))
         if self.content == "textures":
             return _textures(own, math.isqrt(self.bits))
         return torch.where(rng.permutation(own, self.bits) < self.bits // 2, 1.0, -1.0)

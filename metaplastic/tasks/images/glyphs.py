@@ -1,16 +1,16 @@
 """Glyphs: characters of alphabets that nobody has seen, as many classes as one likes, drawn where they are needed.
 
 A class is 1 to 4 strokes in the unit square, each a Bezier curve of second or third degree between ends at least 0.3
-apart; class number c is drawn from a key of its own, the same in every run. An instance moves every
-control point by N(0, 0.03) and the whole by a random affine map about the centre:
+apart; class number c is drawn from a key of its own, the same in every run. An instance moves every control point by
+N(0, 0.03) and the whole by a random affine map about the centre:
 
     p -> centre + scale R(angle) [1 shear; 0 1] (p - centre) + shift                                             (1)
     angle +-8 degrees, scale 0.9 .. 1.1, shear +-0.1, shift +-0.05 in x and y, each uniform
     ink of a pixel = exp(-d^2 / 2 width^2), d its distance to the nearest of 32 points a stroke                  (2)
 
-with a width from 0.03 to 0.05. A picture shows the unit square and a margin of 0.1 around it. Ink is rounded to
-255ths, the grey levels of an image file. In the spirit of Omniglot (Lake, Salakhutdinov & Tenenbaum 2015), whose
-pictures this stands in for where nothing is to be downloaded; every number is our own choice.
+with a width from 0.03 to 0.05. A picture shows the unit square and a margin of 0.1 around it. In the spirit of Omniglot
+(Lake, Salakhutdinov & Tenenbaum 2015), whose pictures this stands in for where nothing is to be downloaded; every
+number is our own choice.
 
 Ranges of class numbers are the splits: no class of one is in another.
 """
@@ -40,8 +40,6 @@ JITTER, TURN, STRETCH, SHEAR, SHIFT = 0.03, math.radians(8), 0.1, 0.1, 0.05
 """(1)"""
 THIN, THICK, MARGIN = 0.03, 0.05, 0.1
 """(2)"""
-GREYS = 255
-"""grey levels above black"""
 SPLITS = MappingProxyType({"train": (0, 100_000), "validation": (100_000, 50_000), "test": (150_000, 50_000)})
 """split -> its first class, how many it has"""
 
@@ -65,7 +63,7 @@ def strokes(index: Int[Tensor, "*C"]) -> Float[Tensor, "*C 4 4 2"]:
     """
     key = rng.fold(constant((_ALPHABET,), index.device, torch.int64)[0], index)
     count = 1 + rng.below(rng.word(key, 0), STROKES)
-    number = torch.arange(STROKES, device=index.device)
+    number = rng.numbers(STROKES, index.device)
     words = rng.words(rng.fold(key[..., None], number), 7 + 2 * TRIES)
     start, one, other = rng.uniform(words[..., 1:7]).unflatten(-1, (3, 2)).unbind(-2)
     end = _end(start, rng.uniform(words[..., 7:]).unflatten(-1, (TRIES, 2)))
@@ -116,8 +114,7 @@ def _drawn(
     blocks = zip(across.split(rows), along.split(rows), strict=True)
     square = torch.cat([(a[:, :, None, :] + b[:, :, :, None]).amin(1).flatten(1) for a, b in blocks])
     square = square.reshape(*width.shape, side * side)
-    ink = torch.exp(square * (-0.5 / width.square())[..., None])
-    return (ink * GREYS).round() / GREYS
+    return torch.exp(square * (-0.5 / width.square())[..., None])
 
 
 def _curve(controls: Float[Tensor, "*B 4 4"]) -> Float[Tensor, "*B points"]:

@@ -119,4 +119,4 @@ def _glyphs(pool: str) -> Pool:
     number = torch.arange(GLYPHS) + (0 if pool == "search" else GLYPHS)
     key = rng.fold(rng.fold(rng.root(0), rng.TASK), number)  # the same in every run
     ink = glyphs.instances(number % CLASSES, key, SIDES["procedural"])
-    return Pool((ink * glyphs.GREYS).round().to(torch.uint8), number % CLASSES, white=glyphs.GREYS)
+    return Pool((ink * 255).round().to(torch.uint8), number % CLASSES, white=255)
