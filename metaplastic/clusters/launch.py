@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from metaplastic.clusters import cloud, kubernetes, local, ray_job, slurm
 from metaplastic.clusters.description import Launch
-from metaplastic.clusters.order import Order, check_overrides
+from metaplastic.clusters.order import Order, check_device, check_overrides
 from metaplastic.clusters.plan import Plan
 from metaplastic.clusters.rules import as_job_name
 from metaplastic.settings import ConfigError, explain, near_miss, override_setting, read_yaml
@@ -88,6 +88,8 @@ def launch(
     order = Order(
         experiment.resolve(), tuple(overrides), resolved, Path.cwd().resolve(), sys.executable, version("ray")
     )
+    if where != "local":
+        check_device(wanted, order)
     if wanted.run_dir is None:
         wanted = wanted.model_copy(update={"run_dir": kind.run_dir(wanted, order)})
     folder = (out or Path("launches") / wanted.name).resolve()

@@ -38,6 +38,16 @@ def check_overrides(overrides: tuple[str, ...]) -> None:
             raise ConfigError(f"override {place}: the launcher sets it; use {OURS[place]}")
 
 
+def check_device(launch: Launch, order: Order) -> None:
+    """Refuse an experiment that wants GPUs on machines that were asked for without."""
+    execution = read_yaml(order.resolved, str(order.experiment)).get("execution") or {}
+    if str(execution.get("device")).startswith("cuda") and not launch.gpus:
+        raise ConfigError(
+            f"gpus: is 0, but the experiment's execution.device is '{execution['device']}'; wanted --gpus, or the "
+            "override execution.device=cpu"
+        )
+
+
 def search_words(launch: Launch, order: Order, experiment: str, *, resolved: bool, address: bool = True) -> list[str]:
     """`search FILE … --out RUN --resume`, said as often as the job is begun; `resolved`: FILE has the overrides."""
     ours = [f"execution.workers={launch.worker_count()}", *(["execution.address=auto"] if address else [])]

@@ -78,7 +78,7 @@ done
 if [ "$SLURM_JOB_NUM_NODES" -gt 1 ]; then
   others=$((SLURM_JOB_NUM_NODES - 1))
   step=(--nodes="$others" --ntasks="$others" --ntasks-per-node=1 --cpus-per-task="$cpus" --exclude="$SLURMD_NODENAME"
-    --kill-on-bad-exit=0)
+    --kill-on-bad-exit=0 --export=ALL)
   # shellcheck disable=SC2016  # expanded by the inner shell, on each node
   srun "${step[@]}" bash -c '
     temp=$1 ray=$2 seconds=$3 && shift 3

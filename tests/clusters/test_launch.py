@@ -119,6 +119,7 @@ MISTAKES = [
     (["slurm", "small.yaml", "--set", "slurm.partitoin=x"], "did you mean 'partition'?"),
     (["slurm", "small.yaml", "--set", "nodes"], "'nodes': wanted an override like"),
     (["slurm", "small.yaml", "--launch", "none.yaml"], "none.yaml: no such launch description"),
+    (["slurm", "small.yaml", "execution.device=cuda"], "gpus: is 0, but the experiment's execution.device is"),
     (["local", "small.yaml", "--nodes", "2"], "nodes: is 2, but this machine is one"),
     (["kubernetes", "small.yaml"], "kubernetes.claim: is not given"),
     (["ray-job", "small.yaml"], "ray_job.address: is not given"),

@@ -97,7 +97,10 @@ RAY = """#!/bin/bash
 echo "ray $*" >> "$STAGE/calls"
 case $1 in
   health-check) [ -z "$RAY_IS_DEAD" ] && [ -f "$STAGE/started" ] ;;
-  start) env | grep ^RAY_ > "$STAGE/environment"
+  start) if [[ $2 == --address=* ]]; then
+           echo "$RAY_AUTH_TOKEN" > "$STAGE/token of a node"; trap 'exit 0' TERM; while :; do sleep 0.1; done
+         fi
+         env | grep ^RAY_ > "$STAGE/environment"; echo "$RAY_AUTH_TOKEN" > "$STAGE/token"
          temp=$(grep -o 'temp-dir=[^ ]*' <<<"$*" | cut -d= -f2)
          ls -ld "$(dirname "$temp")" > "$STAGE/mode"
          touch "$STAGE/started"
@@ -110,12 +113,19 @@ PYTHON = """#!/bin/bash
 echo "search $*" >> "$STAGE/calls"
 case $SEARCH in
   works) mkdir -p "$RUN"; echo x > "$RUN/champion.yaml" ;;
+  slow)  for _ in $(seq 200); do [ ! -f "$STAGE/token of a node" ] || break; sleep 0.1; done ;;
   fails) exit 2 ;;
   stops) trap 'exit 0' TERM; echo ready >> "$STAGE/ready"; while :; do sleep 0.1; done ;;
   ends)  trap 'mkdir -p "$RUN"; echo x > "$RUN/champion.yaml"; exit 0' TERM
          echo ready >> "$STAGE/ready"; while :; do sleep 0.1; done ;;
 esac
 """
+SRUN = """#!/bin/bash
+echo "srun $*" >> "$STAGE/calls"
+while [ "$1" != bash ]; do shift; done
+SLURMD_NODENAME=n2 exec "$@"
+"""
+HOSTNAME = '#!/bin/bash\necho "127.0.0.1 "\n'
 SCONTROL = '#!/bin/bash\necho "scontrol $*" >> "$STAGE/calls"\nexit "${REFUSED:-0}"\n'
 
 
@@ -124,7 +134,8 @@ def stage(tmp_path):
     """A played machine: run the job on it, perhaps with a notice, and see what was called."""
     programs = tmp_path / "bin"
     programs.mkdir()
-    for name, text in {"ray": RAY, "python": PYTHON, "scontrol": SCONTROL}.items():
+    played = {"ray": RAY, "python": PYTHON, "scontrol": SCONTROL, "srun": SRUN, "hostname": HOSTNAME}
+    for name, text in played.items():
         (programs / name).write_text(text)
         (programs / name).chmod(0o755)
     (tmp_path / "t").mkdir()
@@ -185,6 +196,16 @@ def test_ray_is_given_a_token_and_a_folder_of_its_own(stage):
 @pytest.mark.parametrize(("absent", "given"), [("0", True), ("1", False)])
 def test_the_client_servers_port_is_named_only_where_ray_has_one(stage, absent, given):
     assert ("--ray-client-server-port=" in stage(NO_GRPC=absent).calls) == given
+
+
+def test_the_other_nodes_join_with_the_token_and_leave_nothing_behind(stage):
+    job = stage(SLURM_JOB_NUM_NODES="3", METAPLASTIC_HEAD_IP="127.0.0.1", SEARCH="slow")
+    assert job.code == 0, job.said
+    (step,) = [line for line in job.calls.splitlines() if line.startswith("srun")]
+    assert "--nodes=2 --ntasks=2 --ntasks-per-node=1 --cpus-per-task=8 --exclude=n1" in step
+    assert f"ray start --address=127.0.0.1:{20000 + 4242 % 63 * 200} --num-cpus=8" in job.calls
+    assert (stage.folder / "token of a node").read_text().strip() == (stage.folder / "token").read_text().strip()
+    assert job.left == []
 
 
 def test_a_mistake_in_the_experiment_is_the_jobs_exit_code_and_not_tried_again(stage):
