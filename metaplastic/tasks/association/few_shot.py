@@ -17,6 +17,8 @@ Characters are procedural glyphs (`images/glyphs.py`), or Omniglot's in a folder
 split `train`; `held_out` is `test`. Departures: the publications let a drawing come twice; of Omniglot, `held`
 characters are kept for validation as well as for the test; Santoro's turns and shifts of single drawings are left to
 the glyphs' own.
+
+Render whole trials where speed counts: a compiled step draws the pictures of a next trial at every step.
 """
 
 from __future__ import annotations
