@@ -117,7 +117,7 @@ class FlipFlop(ReadoutTask):
         del life
         steps = self.facts.trial_steps
         own = rng.condition_keys(rng.trial_keys(key, trial))
-        t = torch.arange(steps, device=key.device)
+        t = rng.numbers(steps, key.device)
         words = rng.each_word(rng.fold(own[..., None], t), 2 * self.bits)
         begins = rng.coin(words[..., : self.bits], self.rate * self.dt / 1000) | (t == 0)[:, None]
         signs = torch.where(rng.coin(words[..., self.bits :], 0.5), 1.0, -1.0)
