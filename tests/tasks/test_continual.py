@@ -46,6 +46,8 @@ def test_what_a_task_was_before_it_was_learned_is_not_forgotten():
     scores = torch.tensor([[0.0, 0.0], [1.0, 0.9], [0.4, 0.5]])
     assert forgetting(scores).item() == pytest.approx(0.6)  # task 1 is learned in the last stage
     assert backward_transfer(scores).item() == pytest.approx(-0.6)
+    before = torch.tensor([[0.9, 0.0], [0.5, 0.0], [0.4, 1.0]])
+    assert forgetting(before).item() == pytest.approx(0.1)
 
 
 def test_tasks_may_share_a_stage_or_have_none():

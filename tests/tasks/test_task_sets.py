@@ -48,6 +48,7 @@ PULSE = {**PULSE, "response": 60, "order": "random"}
 OUTPUTS = [PULSE, {"kind": "yang19.readout-v0", "task": {"kind": "yang19.rtgo-v0", "preset": "neurogym", "dt": 20}}]
 WORLDS = [{"kind": "Bandit-v0", "feedback": True}, {"kind": "TwoStep-v0"}, DOTS]
 BODIES = [{"kind": "miconi23.nand-v0"}, {"kind": "TMazeSteering-v0"}]
+UNEVEN = [{"tasks": [0, 1], "trials": 3}, {"tasks": [2], "trials": 1}]
 SCHEDULES = ("per_lifetime", "interleaved", "blocked", "sequential")
 
 
@@ -220,6 +221,24 @@ def test_a_task_in_a_set_is_the_task_alone_with_its_own_seed():
             assert torch.equal(block.payoff[mine, lane, : own.shape[-1]], own)
 
 
+def test_two_equal_tasks_draw_different_numbers():
+    twins = task_set([ARMS[0], ARMS[0]], "sequential", block=6).decisions(LIVES, 0, 12).payoff
+    assert not torch.equal(twins[:6], twins[6:])
+
+
+def test_steps_count_within_trials_and_nothing_counts_after_the_end():
+    tasks = task_set([SHORT, ARMS[0]], trials=3, test_trials=1)
+    info = tasks.rollout(tasks.oracle_policy(), LIVES, 15).info
+    ends = info.trial_end
+    within = torch.zeros(len(LIVES), dtype=torch.int64)
+    for t in range(int(ends[:, 0].nonzero().max()) + 1):
+        assert int(info.step[t, 0]) == int(within[0])
+        within = torch.where(ends[t], 0, within + 1)
+    over = ends.cumsum(0) - ends.to(torch.int64) == 4
+    assert over.any()
+    assert not any(field[over].any() for field in (info.best, info.score, info.responded))
+
+
 def test_individuals_are_judged_side_by_side():
     tasks = task_set(OUTPUTS)
     batch = tasks.render(LIVES, 2)
@@ -304,14 +323,7 @@ def test_a_step_is_one_graph():
             {"tasks": ARMS, "schedule": "sequential", "stages": [{"tasks": [3], "trials": 3}]},
             ["stage 0", "numbers in [0, 3)"],
         ),
-        (
-            {
-                "tasks": ARMS,
-                "schedule": "sequential",
-                "stages": [{"tasks": [0, 1], "trials": 3}, {"tasks": [2], "trials": 1}],
-            },
-            ["stage 0 has 3 trials", "a multiple of 2"],
-        ),
+        ({"tasks": ARMS, "schedule": "sequential", "stages": UNEVEN}, ["stage 0 has 3 trials", "a multiple of 2"]),
         ({"tasks": ARMS, "splits": {"train": [0, 3]}}, ["splits.train", "numbers in [0, 3)"]),
         ({"tasks": ARMS, "splits": {"train": [0]}, "split": "trian"}, ["'trian'", "did you mean 'train'?"]),
         ({"tasks": [{"kind": "TaskSet", "tasks": ARMS}, ARMS[0]]}, ["channel 'task' already", "rule: false"]),
