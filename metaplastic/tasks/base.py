@@ -178,7 +178,10 @@ class TensorTask(Task, ABC):
     ) -> Rollout:
         """`steps` steps of `policy` in every lifetime; `compiled` compiles the task's step first (seconds)."""
         state, now = self.reset(lifetime, seed)
-        step = torch.compile(self.step, fullgraph=True, dynamic=False) if compiled else self.step
+        step = self.step
+        if compiled:
+            self.step(state, policy(state, now.observation))  # makes the tables that are kept; else it compiles twice
+            step = torch.compile(self.step, fullgraph=True, dynamic=False)
         rows = []
         for _ in range(steps):
             observation = now.observation

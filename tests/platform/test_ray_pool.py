@@ -68,7 +68,9 @@ def test_one_worker_gives_the_numbers_of_one_process_and_being_killed_between_ge
 def test_two_workers_give_the_numbers_of_one_process_also_when_one_dies_in_the_middle(genomes, tmp_path):
     with RayExecutor(Dies(tmp_path, times=1), 2, CHUNK) as pool:
         same(pool.evaluate(genomes, PLAIN, 0), alone(genomes, PLAIN))
-        assert pool.events == {"started": 3, "lost": 1, "retried": 1}
+        events = dict(pool.events)
+        assert events.pop("started") in (2, 3)  # the other may be done before a third has started
+        assert events == {"lost": 1, "retried": 1}
         same(pool.evaluate(genomes, OTHER, 1), alone(genomes, OTHER))
         assert pool.events["lost"] == 1
         assert not pool.failures

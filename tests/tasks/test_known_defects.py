@@ -73,7 +73,7 @@ def test_a_go_cue_tells_when_to_answer(id, changes):
 
 
 def test_the_right_side_of_a_wager_earns_its_reward():
-    task = make("PostDecisionWager-v0", wagers=0.0)
+    task = make("PostDecisionWager-v0", wagers=0.0, dt=50)
     rollout = task.rollout(task.oracle_policy(), LIVES, task.facts.trial_steps * 4)
     judged, action = rollout.info.responded, rollout.action
     for side in (1, 2):
@@ -100,9 +100,10 @@ def test_the_target_of_an_interval_earns_all_of_its_reward():
 
 @pytest.mark.skipif("DualDelayMatchSample-v0" not in TASKS, reason="no such task")
 def test_each_test_of_a_dual_match_is_paid_once():
-    task = make("DualDelayMatchSample-v0", trials=4, test_trials=1)
-    assert oracle_score(task).score.le(1).all()
-    assert torch.equal(oracle_score(task).trials, torch.full((64,), 5.0))
+    task = make("DualDelayMatchSample-v0", trials=1, test_trials=1)
+    score = oracle_score(task)
+    assert score.score.le(1).all()
+    assert torch.equal(score.trials, torch.full((64,), 2.0))
 
 
 def test_every_task_can_be_made_and_knows_the_best_answer():

@@ -18,7 +18,7 @@ def lived(task, policy, lives=LIVES):
 
 @pytest.fixture(scope="module")
 def dots():
-    return make("PerceptualDecisionMaking-v0", preset="song17", trials=6, test_trials=2)
+    return make("PerceptualDecisionMaking-v0", preset="song17", dt=50, trials=6, test_trials=2)
 
 
 def test_an_oracle_reaches_everything(dots):
