@@ -49,10 +49,15 @@ class Value(BaseModel):
         return data
 
 
+MANY = 30
+"""names that are still listed where one of them is wanted"""
+
+
 def lookup(room: Mapping[str, Any], name: str, what: str) -> Any:
-    """`room[name]`, or an error with the names there are and a near miss."""
+    """`room[name]`, or an error with a near miss and the names there are, if they are not too many to read."""
     if name not in room:
-        raise wrong(f"kind is {name!r}, no such {what}{near_miss(name, list(room))}; there are {', '.join(room)}")
+        there = f"are {', '.join(room)}" if len(room) <= MANY else f"are {len(room)}, see `metaplastic describe`"
+        raise wrong(f"kind is {name!r}, no such {what}{near_miss(name, list(room))}; there {there}")
     return room[name]
 
 

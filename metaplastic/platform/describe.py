@@ -23,10 +23,8 @@ from metaplastic.platform.catalog import ROOMS, find, room
 from metaplastic.platform.describe_task import not_given, task_facts
 from metaplastic.platform.evaluate import genome_of
 from metaplastic.platform.experiment import Experiment
+from metaplastic.settings import MANY
 from metaplastic.tasks.registry import TASKS, list_tasks
-
-MANY = 30
-"""kinds that are still listed where one is wanted"""
 
 
 def describe_all() -> Table:
