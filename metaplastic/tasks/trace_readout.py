@@ -9,6 +9,9 @@ they err by 1/3 + z*^2 on average, more than the variance of any trace. A trial 
 from __future__ import annotations
 
 from abc import ABC
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -19,6 +22,17 @@ from metaplastic.tasks.readouts import ReadoutTask
 
 FOLLOWED = 0.9
 """score from which a trace counts as followed"""
+TRACE: Mapping[str, Any] = MappingProxyType(
+    {
+        "response": "readout",
+        "chance": 0.0,
+        "ceiling": 1.0,
+        "oracle": 1.0,
+        "criterion": FOLLOWED,
+        "reward_range": (-1.0, 0.0),
+    }
+)
+"""facts of a task whose trace can be followed exactly, and of which random outputs explain nothing"""
 
 
 class TraceReadout(ReadoutTask, ABC):

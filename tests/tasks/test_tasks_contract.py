@@ -3,14 +3,13 @@
 import gzip
 import importlib
 import struct
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import pytest
 import torch
+from one_graph import check_one_graph
 from pydantic import Field
 from torch import Tensor
 
@@ -166,37 +165,6 @@ def test_vmap_over_lifetimes_is_the_batched_life(id):
     assert all(map(torch.equal, torch.vmap(two_steps)(lifetimes, *answers), two_steps(lifetimes, *answers)))
 
 
-COMPILED = """
-import sys
-
-import torch
-from metaplastic.tasks.base import leaves
-from metaplastic.tasks.registry import make
-
-complaints = []
-for id in sys.argv[2:]:
-    task, lives = make(id), torch.arange(5)
-    state, seen = task.reset(lives)
-    policy = task.random_policy(lives)
-    task.step(state, policy(state, seen.observation))  # makes the tables that are kept
-    torch._dynamo.reset()
-    step = torch.compile(task.step, fullgraph=True, dynamic=False, backend=sys.argv[1])
-    try:
-        with torch._dynamo.config.patch(error_on_recompile=True):
-            for _ in range(3):
-                answer = policy(state, seen.observation)
-                compiled, plain = step(state, answer), task.step(state, answer)
-                for one, other in zip(leaves(compiled), leaves(plain), strict=True):
-                    torch.testing.assert_close(one, other, rtol=1e-5, atol=1e-5)
-                    assert one.is_floating_point() or torch.equal(one, other)
-                state, seen = plain
-    except Exception as why:
-        complaints.append(f"{id}: {type(why).__name__} {str(why)[:1500]}")
-print("\\n".join(complaints))
-sys.exit(bool(complaints))
-"""
-
-
 @pytest.mark.parametrize(
     ("backend", "ids"),
     [
@@ -205,11 +173,7 @@ sys.exit(bool(complaints))
     ],
 )
 def test_a_step_is_one_graph_for_the_compiler_and_gives_the_same_numbers(backend, ids):
-    # in a process of its own, because the run-time type checker of the tests breaks graphs
-    done = subprocess.run(
-        [sys.executable, "-c", COMPILED, backend, *ids], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    check_one_graph(*((id, {}) for id in ids), backend=backend)
 
 
 def test_the_example_of_a_task_of_ones_own_keeps_the_contract(monkeypatch):

@@ -29,6 +29,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Judgement, TaskSpec
 from metaplastic.tasks.base import one_of
+from metaplastic.tasks.lane_rows import row
 from metaplastic.tasks.navigation.foraging_walk import walk
 from metaplastic.tasks.readouts import ReadoutTask
 from metaplastic.tasks.trials import Drawn, Frame
@@ -124,8 +125,8 @@ class PathIntegration(ReadoutTask):
     def frame(self, drawn: Drawn, t: Int[Tensor, "*T"]) -> Frame:
         """The start, or how it moved; the position after it."""
         position, velocity = drawn.values
-        here = _at(position, t)
-        moved = _at(velocity, (t - 1).clamp(min=0))
+        here = row(position, t)
+        moved = row(velocity, (t - 1).clamp(min=0))
         is_start = (t == 0)[..., None]
         wanted = self.code(here)
         x = torch.cat((moved * ~is_start * self.gain, wanted * is_start), -1)
@@ -196,10 +197,3 @@ def random_score(settings: str) -> float:
         output = rng.uniforms(rng.fold(rng.fold(key, 3), t), task.outputs_count) * 2 - 1
         total += task.tally(output, frame.y, frame.w)
     return task.verdict(total).score.double().mean().item()
-
-
-def _at(rows: Float[Tensor, "*B N M"], t: Int[Tensor, "*T"]) -> Float[Tensor, "*T M"]:
-    """Row t of each lane; [*T] is [*B] or [T, *B]."""
-    size = rows.shape[-1]
-    index = t[..., None, None].expand(*t.shape, 1, size)
-    return rows.expand(*t.shape, *rows.shape[-2:]).gather(-2, index).squeeze(-2)

@@ -29,7 +29,7 @@ from metaplastic.tasks.base import one_hot, one_of
 from metaplastic.tasks.constants import look_up
 from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import EpochTask, Weights, When
-from metaplastic.tasks.trace_readout import FOLLOWED, TraceReadout
+from metaplastic.tasks.trace_readout import TRACE, TraceReadout
 
 DOTS = 9
 SEQUENCES = (
@@ -104,13 +104,8 @@ class SequenceExecution(EpochTask, TraceReadout):
         return self.describe(
             {"dots": DOTS, "sequence": len(SEQUENCES)},
             2,
-            response="readout",
             trial_types=len(SEQUENCES),
-            chance=0.0,
-            ceiling=1.0,
-            oracle=1.0,
-            criterion=FOLLOWED,
-            reward_range=(-1.0, 0.0),
+            **TRACE,
         )
 
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, Cued]:

@@ -27,7 +27,7 @@ from metaplastic.core import TaskSpec
 from metaplastic.tasks.base import one_of
 from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import EpochTask, Weights, When
-from metaplastic.tasks.trace_readout import FOLLOWED, TraceReadout
+from metaplastic.tasks.trace_readout import TRACE, TraceReadout
 
 BASELINE = -0.5
 HEIGHT = 1.5
@@ -74,12 +74,7 @@ class ReadySetGoReadout(EpochTask, TraceReadout):
         return self.describe(
             {"ready": 1, "set": 1},
             1,
-            response="readout",
-            chance=0.0,
-            ceiling=1.0,
-            oracle=1.0,
-            criterion=FOLLOWED,
-            reward_range=(-1.0, 0.0),
+            **TRACE,
         )
 
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, None]:

@@ -20,7 +20,7 @@ from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_of
 from metaplastic.tasks.durations import Duration, times
 from metaplastic.tasks.epochs import EpochTask, Weights, When
-from metaplastic.tasks.trace_readout import FOLLOWED, TraceReadout
+from metaplastic.tasks.trace_readout import TRACE, TraceReadout
 
 
 class TimedPulse(EpochTask, TraceReadout):
@@ -60,12 +60,7 @@ class TimedPulse(EpochTask, TraceReadout):
         return self.describe(
             {"pulse": 1},
             1,
-            response="readout",
-            chance=0.0,
-            ceiling=1.0,
-            oracle=1.0,
-            criterion=FOLLOWED,
-            reward_range=(-1.0, 0.0),
+            **TRACE,
         )
 
     def sample_trial(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"]) -> tuple[Tensor, None]:
