@@ -32,7 +32,7 @@ MAY_IMPORT = {
 DOORS = {"__init__.py", "__main__.py", "cli.py"}
 """files outside the rooms that lead into them"""
 
-LIVES_IN_ONE_FILE_OF = {"ray": "platform", "wandb": "platform", "evotorch": "outer_loop"}
+LIVES_IN_ONE_FILE_OF = {"wandb": "platform", "evotorch": "outer_loop"}
 
 HEAVY = {
     "torch",
@@ -104,6 +104,12 @@ def test_a_platform_library_lives_in_one_file_of_its_room(library, room):
     users = files_that_import(library)
     assert len(users) <= 1, f"{library} belongs in one file of {room}"
     assert all(user.startswith(f"{room}/") for user in users)
+
+
+def test_only_files_that_are_named_after_ray_know_it():
+    users = files_that_import("ray")
+    assert "platform/ray_pool.py" in users
+    assert all(re.fullmatch(r"platform/ray_\w+\.py", user) for user in users), users
 
 
 def test_only_adapters_know_the_environments_of_others():
