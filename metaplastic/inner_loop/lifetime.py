@@ -1,8 +1,10 @@
 """`live`: P individuals × L lifetimes of one expressed experiment. The one entry to everything a brain lives through.
 
 The task says what kind of life it is (`spec.response`): decisions that are rewarded at once, or whole trials that are
-judged at their end. The backends give the same numbers (to floating point): `torch` is the reference, runs on any
-device and can record; `numba` is the fused CPU kernel; `step` is the reference without its shortcuts.
+judged at their end. Gated networks live as agents, trained over episodes and then tested (`agents/life.py`).
+
+The backends give the same numbers (to floating point): `torch` is the reference, runs on any device and can record;
+`numba` is the fused CPU kernel; `step` is the reference without its shortcuts.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decision
 from metaplastic.inner_loop.decision_plan import make_plan
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
+from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.local import LocalRule
@@ -54,6 +57,13 @@ def live(
     Raises:
         ValueError: if the parts do not fit together, a name of `record` is not known, or the backend cannot do it.
     """
+    if isinstance(network, Gated):
+        from metaplastic.inner_loop.agents.life import live_agents
+
+        return live_agents(
+            network, rule, objective, task,
+            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+        )  # fmt: skip
     if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop.trial_life import live_trials
 

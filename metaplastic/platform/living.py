@@ -10,6 +10,8 @@ from pathlib import Path
 
 from metaplastic.core import ConfigError, Record
 from metaplastic.inner_loop import decision_life, recording, trial_life
+from metaplastic.inner_loop.agents.observation import AGENT_RECORDS
+from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.platform.evaluate import generation_key, genome_of, live_experiment, measures
 from metaplastic.platform.experiment import Experiment
 from metaplastic.platform.experiment_file import dump, load
@@ -68,6 +70,8 @@ def labelled(experiment: Experiment, lived: Record, record: tuple[str, ...]) -> 
 
 
 def _known(experiment: Experiment) -> dict[str, tuple[tuple[str, ...], str]]:
+    if isinstance(experiment.network, Gated):
+        return AGENT_RECORDS
     each = experiment.task.spec.response == "each"
     return decision_life.RECORDS if each else trial_life.RECORDS
 

@@ -2,7 +2,8 @@
 
 from metaplastic.core import Network
 from metaplastic.inner_loop.networks.feedforward import Feedforward
+from metaplastic.inner_loop.networks.gated import GRU, LSTM
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 
-NETWORKS: dict[str, type[Network]] = {"feedforward": Feedforward, "rate_rnn": RateRNN}
+NETWORKS: dict[str, type[Network]] = {"feedforward": Feedforward, "rate_rnn": RateRNN, "lstm": LSTM, "gru": GRU}
 """kind -> network"""
