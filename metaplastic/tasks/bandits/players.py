@@ -157,8 +157,13 @@ def regret(
     """Expected regret, summed up to each trial: how much less the arms pay that were pulled than the best ones."""
     life = task.birth(rng.parameter_keys(rng.lifetime_keys(seed, lifetime)))
     trial = torch.arange(len(played.action), device=lifetime.device).reshape(-1, *(1,) * lifetime.ndim)
-    means = task.expected(life, trial.expand_as(played.action)).double()
-    pulled = means.gather(-1, played.action[..., None]).squeeze(-1)
+    return summed_regret(task.expected(life, trial.expand_as(played.action)), played.action)
+
+
+def summed_regret(means: Float[Tensor, "T *B K"], action: Int[Tensor, "T *B"]) -> Float[Tensor, "T *B"]:
+    """Expected regret, summed up to each trial, from the expected payoffs of the arms [.., K] at that trial."""
+    means = means.double()
+    pulled = means.gather(-1, action[..., None]).squeeze(-1)
     return (means.amax(-1) - pulled).cumsum(0).to(torch.float32)
 
 

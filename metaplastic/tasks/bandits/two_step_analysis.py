@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic.tasks.bandits.two_step import TwoStep
@@ -70,8 +70,18 @@ def trials_of(task: TwoStep, seen: Rollout) -> Trials:
 
 def stays(trials: Trials) -> Stays:
     """Stay probabilities over all lifetimes; NaN where a cell has no trial."""
-    before = Trials(*(field[:-1] for field in trials))
-    is_common = before.choice == before.state
-    stayed, won = trials.choice[1:] == before.choice, before.reward > 0
-    cells = (is_common & won, ~is_common & won, is_common & ~won, ~is_common & ~won)
+    return stay_probabilities(trials.choice, trials.choice == trials.state, trials.reward)
+
+
+def stay_probabilities(
+    choice: Int[Tensor, "N *B"], is_common: Bool[Tensor, "N *B"], reward: Float[Tensor, "N *B"]
+) -> Stays:
+    """Stay probabilities of any recording, pooled; NaN where a cell has no trial.
+
+    A choice below 0 or a reward that is NaN is missing: no pair of trials with one counts.
+    """
+    seen = (choice[:-1] >= 0) & (choice[1:] >= 0)
+    common, won, lost = is_common[:-1], seen & (reward[:-1] > 0), seen & (reward[:-1] <= 0)
+    stayed = choice[1:] == choice[:-1]
+    cells = (common & won, ~common & won, common & lost, ~common & lost)
     return Stays(*(stayed[cell].to(torch.float64).mean().item() for cell in cells))
