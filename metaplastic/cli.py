@@ -110,6 +110,42 @@ def launch(
 
 
 @app.command()
+def estimate(
+    file: File,
+    overrides: Overrides = None,
+    description: Annotated[
+        Path | None, typer.Option("--launch", help="launch description (YAML); flags are set over it")
+    ] = None,
+    nodes: Annotated[str | None, typer.Option(help="machines")] = None,
+    cpus: Annotated[str | None, typer.Option(help="CPUs of each")] = None,
+    gpus: Annotated[str | None, typer.Option(help="GPUs of each")] = None,
+    memory: Annotated[str | None, typer.Option(help="memory of each: 32G")] = None,
+    hours: Annotated[str | None, typer.Option(help="time limit")] = None,
+    workers: Annotated[str | None, typer.Option(help="Ray actors; one a GPU or CPU if absent")] = None,
+    seconds: Annotated[float, typer.Option(help="how long chunks are timed, at least two")] = 60.0,
+    losses: Annotated[float, typer.Option(help="how often a day each worker is lost")] = 0.0,
+) -> None:
+    """Time a search on this machine and tell what it would take on 1, 2, 4, … workers; refuse what cannot fit."""
+    from metaplastic.clusters.launch import read_description
+    from metaplastic.clusters.rules import mebibytes
+    from metaplastic.platform.estimate import Offer
+    from metaplastic.platform.estimate_table import estimate as tell
+
+    flags = {"nodes": nodes, "cpus": cpus, "gpus": gpus, "memory": memory, "hours": hours, "workers": workers}
+    wanted = read_description(description, flags, (), "estimate", here=description is None and nodes is None)
+    said = wanted.model_fields_set - ({"cpus"} if cpus is None and description is None else set())
+    offer = Offer(
+        workers=wanted.worker_count(),
+        nodes=wanted.nodes,
+        memory=mebibytes(wanted.memory) if "memory" in said else None,
+        hours=wanted.hours if "hours" in said else None,
+        gpus=wanted.gpus,
+        meant=bool({"nodes", "cpus", "gpus", "workers"} & said),
+    )
+    tell(file, overrides or [], offer, seconds=seconds, losses=losses)
+
+
+@app.command()
 def live(
     source: Annotated[Path, typer.Argument(help="experiment without genes (YAML), or a run: its champion lives")],
     overrides: Overrides = None,
@@ -182,6 +218,25 @@ def report(run: Annotated[Path, typer.Argument(help="run directory")]) -> None:
     from metaplastic.platform.report import write_report
 
     typer.echo(f"report: {write_report(run)}")
+
+
+@app.command()
+def study(
+    name: Annotated[str | None, typer.Argument(help="which; the list of them if absent", show_default=False)] = None,
+    out: Annotated[Path | None, typer.Option(help="new folder; studies/NAME if absent")] = None,
+    seeds: Annotated[int, typer.Option(help="agents trained from different births")] = 8,
+    seed: Annotated[int, typer.Option(help="all randomness follows from it")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="a look in a short time; nothing is decided by it")] = False,
+    full: Annotated[bool, typer.Option("--full", help="the paper's own protocol; may take long")] = False,
+    data_root: Annotated[Path | None, typer.Option(help="where data sets lie, for the studies that need them")] = None,
+) -> None:
+    """Reproduce a published result: train, measure, draw, print published beside measured."""
+    from metaplastic.studies.command import list_studies, study_command
+
+    if name is None:
+        _show(list_studies())
+        return
+    _show(study_command(name, out, seeds=seeds, seed=seed, quick=quick, full=full, data_root=data_root))
 
 
 @app.command()

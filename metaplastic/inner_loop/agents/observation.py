@@ -40,7 +40,7 @@ AGENT_RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "score": (LANE, ""),
     "alive": (LANE, ""),
 }
-"""what can be recorded of agents -> (dimensions, unit). `hidden` of two networks: the critic's units, then the actor's"""
+"""what can be recorded of agents -> (dimensions, unit); `hidden` of two networks: units of the critic, then the actor"""
 
 MOST_NUMBERS = 16
 """of one hidden variable of a task; larger ones (maps, pictures) are not kept"""
@@ -55,11 +55,12 @@ def record(
     names: tuple[str, ...] = tuple(AGENT_RECORDS),
     *,
     hook: Hook | None = None,
+    forget: bool = False,
 ) -> dict[str, Labelled]:
     """Episodes number `lifetime` of agents whose weights stay as they are (asserted), with what is hidden in the task.
 
     Beside `names` there is `latent.<path>` for every variable of the task's state at the step, before the action.
-    `hook` lesions or stimulates (`interventions.py`).
+    `hook` lesions or stimulates (`interventions.py`), `forget` resets the state at every trial.
 
     Raises:
         ValueError: for a name that is not known.
@@ -75,7 +76,7 @@ def record(
             if value.shape[:2] == lane and value[0, 0].numel() <= MOST_NUMBERS:
                 latent.setdefault(path, []).append(value.clone())
 
-    actor = Actor(agents, task, lifetime, key, rate, stepped=True, hook=hook, see=see)
+    actor = Actor(agents, task, lifetime, key, rate, stepped=True, hook=hook, see=see, forget=forget)
     lived = actor.run(actor.world.steps)
     assert agents.checksum() == before, "weights changed in a recording"
     found = observe(agents, lived, rate, names)

@@ -54,6 +54,8 @@ class Moment(NamedTuple):
     """the trial that it belonged to"""
     rpe: Float[Tensor, "P B"] | None
     """delta of the last step, once the critic has spoken (`dopamine`)"""
+    ended: Bool[Tensor, "P B"] | None
+    """that trial ended with it"""
     info: Any
     """what the task told of the last step (`Info`); None in blocks"""
 
@@ -72,7 +74,11 @@ class Hook(Protocol):
 
 
 class Actor:
-    """P agents in the midst of B episodes; `run` goes on by some steps."""
+    """P agents in the midst of B episodes; `run` goes on by some steps.
+
+    `hook` changes what happens within them, `see` is told of every step before the action. With `forget` the state
+    starts anew at every trial, as it does at an episode's start: a control that must unlearn to learn.
+    """
 
     def __init__(
         self,
@@ -85,8 +91,9 @@ class Actor:
         stepped: bool = False,
         hook: Hook | None = None,
         see: Callable[[int, Episodes], None] | None = None,
+        forget: bool = False,
     ) -> None:
-        self.agents, self.hook, self.see = agents, hook, see
+        self.agents, self.hook, self.see, self.forget = agents, hook, see, forget
         self.world = open_episodes(task, len(agents.weights), lanes, key, stepped=stepped)
         self.discount = discount[:, None]
         keys = rng.lifetime_keys(key, lanes, rng.POLICY)
@@ -96,7 +103,7 @@ class Actor:
         self._tapes: list[Tape] | None = None
         self._value: Tensor | None = None
         zero = agents.weights.new_zeros(self._shape)
-        self._last = Moment(0, self.world, None, zero, None, None, None)
+        self._last = Moment(0, self.world, None, zero, None, None, None, None)
 
     @torch.no_grad()
     def run(self, steps: int) -> Lived:
@@ -106,12 +113,16 @@ class Actor:
         weights = self._weights()
         rows, values = [], []
         for step in range(steps):
+            if self.forget and self._last.ended is not None:
+                self._forget(tapes, step, self._last.ended)
             value, logits = self._think(tapes, step, weights)
             if self.see is not None:
                 self.see(self._step, self.world)
             action = draw(logits, self._coins[..., self._step])
             paid = self.world.act(action)
-            self._last = Moment(self._step + 1, self.world, action, paid.reward, paid.trial, None, paid.info)
+            self._last = Moment(
+                self._step + 1, self.world, action, paid.reward, paid.trial, None, paid.trial_end, paid.info
+            )
             self._step += 1
             rows.append((action, paid.reward, logits, paid.score, paid.best, paid.trial, paid.trial_end, paid.alive))
             values.append(value)
@@ -129,6 +140,13 @@ class Actor:
             elif self.agents.learned_start:
                 tape.hidden[:, 0] = self.agents.parameter(f"{core.name}.first.hidden")[:, None]
                 tape.cell[:, 0] = self.agents.parameter(f"{core.name}.first.cell")[:, None]
+
+    def _forget(self, tapes: list[Tape], step: int, where: Bool[Tensor, "P B"]) -> None:
+        """The state of before the first step again, where a trial has ended."""
+        for core, tape in zip(self.agents.cores, tapes, strict=True):
+            for name, states in (("hidden", tape.hidden), ("cell", tape.cell)):
+                first = self.agents.parameter(f"{core.name}.first.{name}")[:, None, :]
+                states[:, step] = torch.where(where[..., None], first, states[:, step])
 
     def _weights(self) -> list[tuple[Tensor, ...]]:
         names = ("cell.weight", "cell.bias", "head.weight", "head.bias")

@@ -1,0 +1,28 @@
+"""Every study by name -> (module, class); found when it is needed, so that the list costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+
+from metaplastic.core import ConfigError, near_miss
+from metaplastic.studies.study import Study
+
+STUDIES: dict[str, tuple[str, str]] = {}
+"""name -> (module below metaplastic.studies, class)"""
+
+
+def study(name: str) -> Study:
+    """The study of that name.
+
+    Raises:
+        ConfigError: with near misses, if there is none.
+    """
+    if name not in STUDIES:
+        raise ConfigError(f"study is {name!r}, wanted one of {', '.join(STUDIES)}{near_miss(name, list(STUDIES))}")
+    module, cls = STUDIES[name]
+    return getattr(importlib.import_module(f"metaplastic.studies.{module}"), cls)()
+
+
+def all_studies() -> list[Study]:
+    """All of them, in order."""
+    return [study(name) for name in STUDIES]
