@@ -25,7 +25,7 @@ _PUBLIC: dict[str, str] = {
     "live_experiment": "metaplastic.platform.evaluate",
     "load": "metaplastic.platform.experiment_file",
     "make": "metaplastic.tasks.registry",
-    "resume": "metaplastic.platform.search",
+    "resume": "metaplastic.platform.relaunch",
     "search": "metaplastic.platform.search",
 }
 """public name -> the module that defines it, e.g. `"Gene": "metaplastic.core"`; one visible dict, extend it here"""

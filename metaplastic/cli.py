@@ -8,9 +8,14 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from metaplastic.platform.finish import Outcome
 
 app = typer.Typer(
     help="Evolve, live and dissect plastic neural networks.",
@@ -26,6 +31,10 @@ Overrides = Annotated[
     typer.Argument(help="settings to change, as place=value: search.population=64", show_default=False),
 ]
 
+AllowChange = Annotated[
+    bool, typer.Option("--allow-change", help="go on although the experiment was changed since the run began")
+]
+
 
 @app.command()
 def search(
@@ -34,15 +43,22 @@ def search(
     out: Annotated[Path | None, typer.Option(help="run directory, must be new; runs/NAME-NUMBER if absent")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray actors; 0 computes in this process")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="go on, if --out is a run of this experiment")] = False,
+    allow_change: AllowChange = False,
 ) -> None:
-    """Evolve the genes of an experiment; leave a run with a champion and a report."""
+    """Evolve the genes of an experiment; leave a run with a champion and a report.
+
+    A signal stops it after its generation, saved, with an exit code: Ctrl-C 130, SIGTERM 143, SIGUSR1 75.
+    """
     from metaplastic.platform.experiment_file import load
     from metaplastic.platform.relaunch import search_or_resume
     from metaplastic.platform.search import search as start
 
     words = [*(overrides or []), *([] if workers is None else [f"execution.workers={workers}"])]
-    go = search_or_resume if resume else start
-    typer.echo(go(load(file, words), out, command=sys.argv).summary())
+    experiment = load(file, words)
+    if resume:
+        _search(lambda: search_or_resume(experiment, out, sys.argv, allow_change))
+    else:
+        _search(lambda: start(experiment, out, sys.argv))
 
 
 @app.command()
@@ -50,11 +66,20 @@ def resume(
     run: Annotated[Path, typer.Argument(help="run directory")],
     generations: Annotated[int | None, typer.Option(help="new total; the experiment's own if absent")] = None,
     workers: Annotated[int | None, typer.Option(help="Ray actors; 0 computes in this process")] = None,
+    allow_change: AllowChange = False,
 ) -> None:
     """Continue a run from its last checkpoint, exactly as if it had never stopped."""
-    from metaplastic.platform.search import resume as go_on
+    from metaplastic.platform.relaunch import resume as go_on
 
-    typer.echo(go_on(run, generations=generations, workers=workers).summary())
+    _search(lambda: go_on(run, generations=generations, workers=workers, allow_change=allow_change))
+
+
+@app.command()
+def status(run: Annotated[Path, typer.Argument(help="run directory")]) -> None:
+    """Tell how a run is getting on: running or stopped, how far, how fast, its workers, its last checkpoint."""
+    from metaplastic.platform.status import status as tell
+
+    typer.echo(tell(run))
 
 
 @app.command()
@@ -245,6 +270,17 @@ def check(kind: Annotated[str, typer.Argument(help="a task's kind, or your own: 
     from metaplastic.platform.describe import check_task_kind
 
     typer.echo(check_task_kind(kind))
+
+
+def _search(go: Callable[[], Outcome]) -> None:
+    """Search, print what came of it, and exit with 0 or the code of the signal that stopped it."""
+    try:
+        outcome = go()
+    except KeyboardInterrupt as stopped:
+        typer.echo(f"metaplastic: {str(stopped) or 'stopped'}", err=True)
+        raise typer.Exit(130) from None
+    typer.echo(outcome.summary())
+    raise typer.Exit(outcome.code)
 
 
 def _show(table: object) -> None:

@@ -1,8 +1,9 @@
 """Checkpoints: the state of a search after a generation, whole or not there.
 
 A checkpoint is a folder `generation-00000012` of JSON, safetensors and the searcher's bytes. It is written beside its
-place, its manifest with the SHA-256 of every file last, forced to disk, and moved there in one step; the two newest are
-kept. Reading takes the newest one whose hashes are right, and says in one line if it had to pass over another.
+place, its manifest with the SHA-256 of every file last, forced to disk, and moved there in one step. The newest are
+kept, and the first that held the best fitness so far. Reading takes the newest one whose hashes are right, and says in
+one line if it had to pass over another.
 
 The searcher's bytes may be a pickle, which can run code when it is read. They come from the run's own directory and go
 back to the searcher that wrote them, nothing else is unpickled; do not resume a run of somebody you do not trust.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import re
 import shutil
 import tempfile
@@ -28,6 +30,7 @@ from metaplastic.platform import durable
 from metaplastic.rng import RNG_VERSION
 
 log = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
 _NAME = re.compile(r"generation-(\d{8})")
 
 
@@ -54,12 +57,64 @@ class Checkpoint:
 
 
 def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
-    """Write a checkpoint below `folder`, forget all but the `keep` newest; its path."""
+    """Write a checkpoint below `folder`, forget all but the `keep` newest and the best; its path.
+
+    Raises:
+        DiskError: if the disk refuses; the checkpoints that were there are whole.
+    """
+    with durable.writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for left in folder.glob(f"{durable.TEMPORARY}*"):  # of a process that died here
+            shutil.rmtree(left)
+        beside = Path(tempfile.mkdtemp(prefix=durable.TEMPORARY, dir=folder))
+    try:
+        for name, data in _files(checkpoint).items():
+            durable.write(beside / name, data)
+        final = place(folder, checkpoint.generation)
+        with durable.writing(final):
+            if final.exists():  # a run that went back and came here again
+                final.rename(beside / "before")
+            beside.rename(final)
+            durable.sync_folder(folder)
+    except durable.DiskError:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
+    shutil.rmtree(final / "before", ignore_errors=True)
+    for old in _forgotten(folder, keep):
+        shutil.rmtree(old, ignore_errors=True)
+    return final
+
+
+def load(folder: Path, last: int | None = None) -> Checkpoint | None:
+    """The newest whole checkpoint below `folder` (not after generation `last`), or None.
+
+    Damaged ones are passed over with a line in the log.
+    """
+    for path in _all(folder):
+        if last is not None and _generation(path) > last:
+            continue
+        try:
+            return _read(path)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            log.warning("checkpoint %s is damaged (%s); using the one before", path, _reason(error))
+    return None
+
+
+def place(folder: Path, generation: int) -> Path:
+    """Where the checkpoint of a generation is."""
+    return folder / f"generation-{generation:08d}"
+
+
+def newest(folder: Path) -> int | None:
+    """The generation of the newest checkpoint, whole or not; None if there is none."""
+    found = _all(folder)
+    return _generation(found[0]) if found else None
+
+
+def _files(checkpoint: Checkpoint) -> dict[str, bytes]:
+    """Name -> content of a checkpoint's files, the manifest last."""
     from safetensors.numpy import save as save_arrays
 
-    folder.mkdir(parents=True, exist_ok=True)
-    for left in folder.glob(".tmp-*"):  # of a process that died here
-        shutil.rmtree(left)
     arrays = {f"history.{name}": array for name, array in checkpoint.histories.items()}
     arrays |= {"best_genome": checkpoint.best_genome, "best_fitness": checkpoint.best_fitness}
     state = {name: getattr(checkpoint, name) for name in ("generation", "seed", "notes", "tracker", "rng_version")}
@@ -68,28 +123,37 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
         "arrays.safetensors": save_arrays({name: np.array(array, order="C") for name, array in arrays.items()}),
         "searcher.bin": checkpoint.searcher,
     }
-    manifest = {"format": 1, "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()}}
-    beside = Path(tempfile.mkdtemp(prefix=".tmp-", dir=folder))
-    for name, data in [*files.items(), ("manifest.json", durable.dumps(manifest, indent=1).encode())]:
-        durable.write(beside / name, data)
-    place = folder / f"generation-{checkpoint.generation:08d}"
-    if place.exists():  # a run that went back and came here again
-        shutil.rmtree(place)
-    beside.rename(place)
-    durable.sync_folder(folder)
-    for old in _all(folder)[keep:]:
-        shutil.rmtree(old)
-    return place
+    manifest = {
+        "format": 1,
+        "best": float(checkpoint.best_fitness[0]),
+        "sha256": {name: hashlib.sha256(data).hexdigest() for name, data in files.items()},
+    }
+    return {**files, MANIFEST: durable.dumps(manifest, indent=1).encode()}
 
 
-def load(folder: Path) -> Checkpoint | None:
-    """The newest whole checkpoint below `folder`, or None; damaged ones are passed over with a line in the log."""
-    for path in _all(folder):
-        try:
-            return _read(path)
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("checkpoint %s is damaged (%s); using the one before", path, error)
-    return None
+def _forgotten(folder: Path, keep: int) -> list[Path]:
+    """The checkpoints that are neither among the newest nor the first with the best fitness."""
+    old = _all(folder)[keep:]
+    best = max(reversed(_all(folder)), key=_best, default=None)  # of equals, the oldest
+    return [path for path in old if path != best]
+
+
+def _best(path: Path) -> float:
+    """The best fitness (of the first objective) up to a checkpoint; -inf if it does not say."""
+    try:
+        return float(json.loads((path / MANIFEST).read_bytes())["best"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return -math.inf
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError):
+        return f"{Path(error.filename).name} is missing"
+    return f"its manifest lacks {error}" if isinstance(error, KeyError) else str(error)
+
+
+def _generation(path: Path) -> int:
+    return int(path.name.rpartition("-")[2])
 
 
 def _all(folder: Path) -> list[Path]:
@@ -101,7 +165,7 @@ def _all(folder: Path) -> list[Path]:
 def _read(path: Path) -> Checkpoint:
     from safetensors.numpy import load as load_arrays
 
-    manifest = json.loads((path / "manifest.json").read_bytes())
+    manifest = json.loads((path / MANIFEST).read_bytes())
     if manifest["format"] != 1:
         raise ValueError(f"format {manifest['format']}, wanted 1")
     files = {}

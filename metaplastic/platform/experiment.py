@@ -40,6 +40,8 @@ class Execution(Value):
     """GPUs that each Ray actor reserves; 0.25: four share one. With device: cuda, an actor sees its own alone"""
     address: str | None = None
     """Ray cluster to join; a cluster of our own on this machine if absent"""
+    keep: Annotated[int, Field(ge=1)] = 2
+    """newest checkpoints that are kept, beside the first with the best fitness so far"""
 
 
 class Tracking(Value):

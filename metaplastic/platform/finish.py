@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from signal import Signals
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from metaplastic.platform import champion as champions
 from metaplastic.platform.comparison import compare, comparison_json
 from metaplastic.platform.experiment import Experiment
 from metaplastic.platform.experiment_file import dump
+from metaplastic.platform.interrupt import CODES, NAMES
 from metaplastic.platform.report import write_report
 from metaplastic.platform.run import RunDirectory
 from metaplastic.platform.tracking import Tracker
@@ -32,12 +34,20 @@ class Outcome:
     done: int
     report: Path | None = None
     lines: tuple[str, ...] = ()
+    signal: Signals | None = None
+    """what stopped it"""
+
+    @property
+    def code(self) -> int:
+        """The command's exit code: 0, or that of the signal."""
+        return CODES[self.signal] if self.signal else 0
 
     def summary(self) -> str:
         """What the command line prints last."""
         if self.report is None:
+            by = f" by {NAMES[self.signal]}," if self.signal else ""
             return (
-                f"stopped after {self.done} of {self.generations} generations; all is saved, "
+                f"stopped{by} after {self.done} of {self.generations} generations; all is saved, "
                 f"go on with: metaplastic resume {self.run}"
             )
         return "\n".join([*self.lines, f"report: {self.report}"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from statistics import median
 from typing import Any
 
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 _BLOCKS = "▁▂▃▄▅▆▇█"
-_RECENT = 10
+RECENT = 10
 """generations whose duration the time left is estimated from"""
 
 
@@ -24,7 +24,8 @@ class Progress(ABC):
 
     def __init__(self, generations: int, objective: str, console: Console) -> None:
         self.generations, self.objective, self.console = generations, objective, console
-        self._seconds: deque[float] = deque(maxlen=_RECENT)
+        self._seconds: deque[float] = deque(maxlen=RECENT)
+        self._is_heard = True
 
     def __enter__(self):
         return self
@@ -35,11 +36,22 @@ class Progress(ABC):
     def update(self, record: Mapping[str, Any]) -> None:
         """Show a generation (a record of `metrics.generation_record`)."""
         self._seconds.append(record["seconds"])
-        self._show(record)
+        self._attempt(lambda: self._show(record))
 
     def say(self, text: str) -> None:
         """A line of its own."""
+        self._attempt(lambda: self._say(text))
+
+    def _say(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+    def _attempt(self, show: Callable[[], None]) -> None:
+        """Show, unless nobody listens any more: a closed pipe or a log file on a full disk does not end a search."""
+        if self._is_heard:
+            try:
+                show()
+            except OSError:
+                self._is_heard = False
 
     @abstractmethod
     def _show(self, record: Mapping[str, Any]) -> None: ...
@@ -53,7 +65,7 @@ class Progress(ABC):
             "median": number(fitness["median"]),
             "failed": str(record["failed"]),
             "lifetimes/s": rate(record["lifetimes_per_second"]),
-            "left": duration(median(self._seconds) * max(0, self.generations - done)),
+            "left": duration(time_left(self._seconds, max(0, self.generations - done))),
         }
 
 
@@ -61,7 +73,7 @@ class PlainProgress(Progress):
     """One line a generation, for log files."""
 
     def _show(self, record: Mapping[str, Any]) -> None:
-        self.say("  ".join(f"{name} {value}" for name, value in self._numbers(record).items()))
+        self._say("  ".join(f"{name} {value}" for name, value in self._numbers(record).items()))
 
 
 class LiveProgress(Progress):
@@ -98,6 +110,11 @@ def show_progress(generations: int, objective: str, console: Console | None = No
     """The display that fits the console (standard error if absent)."""
     console = console or Console(stderr=True)
     return (LiveProgress if console.is_terminal else PlainProgress)(generations, objective, console)
+
+
+def time_left(seconds: Iterable[float], generations: int) -> float:
+    """Seconds that so many generations take, if they take as long as the recent ones."""
+    return median(seconds) * generations
 
 
 def number(value: float | None) -> str:

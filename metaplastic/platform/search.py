@@ -4,21 +4,20 @@
                          metrics.jsonl  ->  tracker, progress  ->  checkpoint
 
 A checkpoint holds all that the next generation depends on (its randomness is a function of its number), so a search
-that was stopped at any generation and resumed is, bit for bit, the search that was not.
+that was stopped at any moment and resumed (`relaunch.py`) is, bit for bit, the search that was not. What a kill costs:
+the generation that is running, and those done since the last checkpoint, which took less than `CHECKPOINT_SECONDS`.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from metaplastic.core import ConfigError, Evaluation, Gene, Searcher
 from metaplastic.outer_loop.failed_fitness import settle
@@ -26,15 +25,19 @@ from metaplastic.outer_loop.genome import Genome
 from metaplastic.platform import checkpoint as checkpoints
 from metaplastic.platform import environment
 from metaplastic.platform.checkpoint import Checkpoint
+from metaplastic.platform.durable import DiskError
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of
 from metaplastic.platform.executor import EvaluationError, Executor, make_executor
-from metaplastic.platform.experiment import Execution, Experiment, options
-from metaplastic.platform.experiment_file import dump, load
+from metaplastic.platform.experiment import Execution, Experiment
+from metaplastic.platform.experiment_file import dump
 from metaplastic.platform.finish import Outcome, finish
 from metaplastic.platform.interrupt import StopRequest
 from metaplastic.platform.metrics import generation_record
 from metaplastic.platform.progress import Progress, show_progress
-from metaplastic.platform.run import EXPERIMENT, RunDirectory
+from metaplastic.platform.run import ENVIRONMENT, GENOME, RunDirectory
+from metaplastic.platform.run_lock import RunLock
+from metaplastic.platform.search_state import State, from_checkpoint, next_state, to_checkpoint
+from metaplastic.platform.status import StatusWriter
 from metaplastic.platform.tracking import Tracker, make_tracker
 
 CHECKPOINT_SECONDS = 1.0
@@ -53,21 +56,6 @@ class ExperimentEvaluator:
         return result.fitness.numpy(), {name: value.numpy() for name, value in result.metrics.items()}
 
 
-@dataclass(frozen=True)
-class State:
-    """Where a search stands after `generation`."""
-
-    generation: int
-    elites: Float[Tensor, "n G"]
-    """the best genome of each generation"""
-    elite_fitness: Float[Tensor, "n K"]
-    genomes: Float[Tensor, "P G"]
-    """the last generation"""
-    fitness: Float[Tensor, "P K"]
-    steps: int
-    """environment steps so far"""
-
-
 @dataclass
 class Listeners:
     """Who is told of a generation."""
@@ -78,13 +66,16 @@ class Listeners:
     names: list[str] = field(default_factory=list)
     saved: float = field(default_factory=time.monotonic)
     """when the last checkpoint was written"""
+    generation: int | None = None
+    """of the last checkpoint"""
 
     def checkpoint(self, experiment: Experiment, searcher: Searcher, state: State, now: bool) -> None:
         """Write a checkpoint, now or if the last one is `CHECKPOINT_SECONDS` old: forcing it to disk takes a while."""
         if now or time.monotonic() - self.saved >= CHECKPOINT_SECONDS:
             self.directory.sync_metrics()
-            checkpoints.save(self.directory.checkpoints, _checkpoint(experiment, searcher, state, self.tracker))
-            self.saved = time.monotonic()
+            saved = to_checkpoint(experiment, self.directory.path, searcher, state, self.tracker.run_id)
+            checkpoints.save(self.directory.checkpoints, saved, experiment.execution.keep)
+            self.saved, self.generation = time.monotonic(), state.generation
 
 
 def search(
@@ -99,68 +90,86 @@ def search(
         ConfigError: if there is nothing to search, or the directory is taken.
     """
     _check(experiment)
-    try:
-        directory = RunDirectory.create(experiment.name, out)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    directory.write_experiment(dump(experiment, directory.path))
-    directory.write_json("environment.json", environment.describe(experiment.seed, command))
-    directory.write_json("genome.json", _ranges(genome_of(experiment)))
-    return _run(experiment, directory, None, None, stop_after)
-
-
-def resume(
-    run: Path,
-    generations: int | None = None,
-    workers: int | None = None,
-    stop_after: int | None = None,
-) -> Outcome:
-    """Continue a run from its last whole checkpoint, exactly as if it had not stopped."""
-    try:
-        directory = RunDirectory.open(run)
-    except ValueError as error:
-        raise ConfigError(str(error)) from None
-    words = [] if generations is None else [f"generations={generations}"]
-    words += [] if workers is None else [f"execution.workers={workers}"]
-    experiment = load(directory.path / EXPERIMENT, words)
-    if words:
+    directory = RunDirectory.create(experiment.name, out)
+    with RunLock(directory.path):
+        RunDirectory.create(experiment.name, directory.path)  # another search may have been quicker
         directory.write_experiment(dump(experiment, directory.path))
-    saved = checkpoints.load(directory.checkpoints)
-    return _run(experiment, directory, saved, saved.tracker if saved else None, stop_after)
+        describe_run(experiment, directory, command)
+        return run_search(experiment, directory, None, stop_after)
 
 
-def _run(
-    experiment: Experiment,
-    directory: RunDirectory,
-    saved: Checkpoint | None,
-    tracker_id: str | None,
-    stop_after: int | None,
+def describe_run(experiment: Experiment, directory: RunDirectory, command: Sequence[str] | None = None) -> None:
+    """Write down on what a run runs and what its genes are, where that has not been done."""
+    if not (directory.path / ENVIRONMENT).exists():
+        directory.write_json(ENVIRONMENT, environment.describe(experiment.seed, command))
+    if not (directory.path / GENOME).exists():
+        directory.write_json(GENOME, _ranges(genome_of(experiment)))
+
+
+def run_search(
+    experiment: Experiment, directory: RunDirectory, saved: Checkpoint | None, stop_after: int | None = None
 ) -> Outcome:
+    """Go on from a checkpoint, or begin; the caller holds the directory's lock.
+
+    Raises:
+        ConfigError: if the experiment or the disk is at fault; what was saved stays.
+    """
     genome = genome_of(experiment)
     searcher = new_searcher(experiment, genome)
-    state = None
-    if saved:
-        searcher.restore(saved.searcher)
-        state = _state_of(saved)
-    directory.go_back_to(state.generation if state else -1)
-    execution = experiment.execution
+    try:
+        state = from_checkpoint(saved, searcher) if saved else None
+    except ConfigError as error:
+        raise ConfigError(f"{directory.path}: {error}") from None
+    tracker = make_tracker(experiment, directory, saved.tracker if saved else None)
+    progress = show_progress(experiment.generations, experiment.objectives()[0])
+    listeners = Listeners(directory, tracker, progress, experiment.objectives())
+    listeners.generation = state.generation if state else None
+    try:
+        directory.go_back_to(state.generation if state else -1)
+        return _search(experiment, genome, searcher, state, listeners, stop_after)
+    except DiskError as error:
+        raise ConfigError(f"{error}; the search has stopped, {_go_on(listeners)}") from None
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"stopped at once; {_go_on(listeners)}") from None
+
+
+def _go_on(listeners: Listeners) -> str:
+    """What is saved, and how to go on."""
+    done = "nothing is saved yet" if listeners.generation is None else f"generation {listeners.generation} is saved"
+    return f"{done}, go on with: metaplastic resume {listeners.directory.path}"
+
+
+def _search(
+    experiment: Experiment,
+    genome: Genome,
+    searcher: Searcher,
+    state: State | None,
+    listeners: Listeners,
+    stop_after: int | None,
+) -> Outcome:
+    execution, directory = experiment.execution, listeners.directory
     with (
+        listeners.progress as progress,
+        StopRequest(progress.say) as stop,
         make_executor(
             ExperimentEvaluator(experiment), execution.workers, execution.chunk, **_ray(execution)
         ) as executor,
-        make_tracker(experiment, directory, tracker_id) as tracker,
-        show_progress(experiment.generations, experiment.objectives()[0]) as progress,
-        StopRequest(progress.say) as stop,
+        StatusWriter(directory, executor),
+        listeners.tracker as tracker,
     ):
-        listeners = Listeners(directory, tracker, progress, experiment.objectives())
+        stop.listen()  # Ray has taken SIGTERM for itself
         for generation in range(state.generation + 1 if state else 0, experiment.generations):
+            if stop.requested:
+                break
             state = _generation(experiment, genome, searcher, executor, state, generation, listeners)
             stopping = stop.requested or generation in (stop_after, experiment.generations - 1)
             listeners.checkpoint(experiment, searcher, state, now=stopping)
             if stopping:
                 break
         if state is None or state.generation + 1 < experiment.generations:
-            return Outcome(directory.path, experiment.generations, state.generation + 1 if state else 0)
+            done = state.generation + 1 if state else 0
+            return Outcome(directory.path, experiment.generations, done, signal=stop.signal)
+        stop.after = "when the champion is chosen and the report is drawn"
         return finish(experiment, genome, searcher, state.elites, state.genomes, state.fitness, directory, tracker)
 
 
@@ -189,29 +198,9 @@ def _generation(
     settled = settle(evaluation.fitness)
     settings: Any = experiment.search
     searcher.tell(settled.fitness, settings.behaviour(evaluation.metrics, settled.failed))
-    state = _next_state(experiment, before, generation, genomes, settled.fitness)
+    state = next_state(experiment, before, generation, genomes, settled.fitness)
     _tell(experiment, genome, evaluation, state, time.perf_counter() - began, listeners)
     return state
-
-
-def _next_state(
-    experiment: Experiment, before: State | None, generation: int, genomes: Tensor, fitness: Tensor
-) -> State:
-    best = int(fitness[:, 0].argmax())
-    elite, value = genomes[best : best + 1], fitness[best : best + 1]
-    steps = len(genomes) * experiment.lifetimes * _steps_of_a_life(experiment)
-    if before is None:
-        return State(generation, elite, value, genomes, fitness, steps)
-    elites, values = torch.cat([before.elites, elite]), torch.cat([before.elite_fitness, value])
-    return replace(
-        before,
-        generation=generation,
-        elites=elites,
-        elite_fitness=values,
-        genomes=genomes,
-        fitness=fitness,
-        steps=before.steps + steps,
-    )
 
 
 def _tell(
@@ -222,13 +211,12 @@ def _tell(
     seconds: float,
     listeners: Listeners,
 ) -> None:
-    best = state.elite_fitness[state.elite_fitness[:, 0].argmax()]
     record = generation_record(
         state.generation,
         evaluation,
         objectives=listeners.names,
         genes=genome.values(state.genomes),
-        best_so_far=best.tolist(),
+        best_so_far=state.best_fitness.tolist(),
         lifetimes=len(state.genomes) * experiment.lifetimes,
         seconds=seconds,
         steps=state.steps,
@@ -236,26 +224,6 @@ def _tell(
     listeners.directory.add_metrics(record)
     listeners.tracker.log(record)
     listeners.progress.update(record)
-
-
-def _checkpoint(experiment: Experiment, searcher: Searcher, state: State, tracker: Tracker) -> Checkpoint:
-    best = int(state.elite_fitness[:, 0].argmax())
-    histories = {name: getattr(state, name).numpy() for name in ("elites", "elite_fitness", "genomes", "fitness")}
-    return Checkpoint(
-        generation=state.generation,
-        seed=experiment.seed,
-        searcher=searcher.state(),
-        best_genome=state.elites[best].numpy(),
-        best_fitness=state.elite_fitness[best].numpy(),
-        histories=histories,
-        notes={"steps": state.steps},
-        tracker=tracker.run_id,
-    )
-
-
-def _state_of(saved: Checkpoint) -> State:
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in saved.histories.items()}
-    return State(generation=saved.generation, steps=saved.notes["steps"], **tensors)
 
 
 def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
@@ -267,11 +235,6 @@ def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
 def _ray(execution: Execution) -> dict[str, Any]:
     """What a pool of workers needs beside their number."""
     return execution.model_dump(include={"address", "cpus", "gpus"}) if execution.workers else {}
-
-
-def _steps_of_a_life(experiment: Experiment) -> int:
-    task: Any = options(experiment.task)[0]
-    return (task.trials + task.test_trials) * task.spec.trial_steps
 
 
 def _ranges(genome: Genome) -> list[dict[str, Any]]:

@@ -48,11 +48,24 @@ def test_a_checkpoint_comes_back_exactly(tmp_path):
     same(load(tmp_path / "checkpoints"), STATE)
 
 
-def test_the_newest_two_are_kept_and_the_newest_is_read(tmp_path):
-    for generation in (8, 9, 10, 11):
-        save(tmp_path, replace(STATE, generation=generation))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["generation-00000010", "generation-00000011"]
-    same(load(tmp_path), replace(STATE, generation=11))
+def kept(folder):
+    return [int(path.name.removeprefix("generation-")) for path in sorted(folder.iterdir())]
+
+
+@pytest.mark.parametrize(("keep", "left"), [(1, [5, 11]), (2, [5, 10, 11]), (9, [3, 4, 5, 6, 7, 8, 9, 10, 11])])
+def test_the_newest_and_the_first_with_the_best_fitness_are_kept_and_the_newest_is_read(tmp_path, keep, left):
+    for generation in range(3, 12):
+        best = np.array([min(generation, 5) / 8, -2.0])  # it does not get better after generation 5
+        save(tmp_path, replace(STATE, generation=generation, best_fitness=best), keep)
+    assert kept(tmp_path) == left
+    assert load(tmp_path).generation == 11
+
+
+def test_a_checkpoint_up_to_a_generation_can_be_asked_for(tmp_path):
+    for generation in (8, 9, 10):
+        save(tmp_path, replace(STATE, generation=generation), keep=3)
+    assert load(tmp_path, last=9).generation == 9
+    assert load(tmp_path, last=7) is None
 
 
 def test_without_a_checkpoint_there_is_none(tmp_path):
@@ -71,6 +84,7 @@ def test_a_damaged_checkpoint_is_passed_over_with_one_line(tmp_path, caplog, nam
     same(load(tmp_path), STATE)
     assert len(caplog.messages) == 1
     assert "generation-00000005 is damaged" in caplog.messages[0]
+    assert name in caplog.messages[0] or name == "manifest.json"
 
 
 def test_if_all_are_damaged_there_is_none(tmp_path, caplog):

@@ -113,9 +113,10 @@ def test_json_that_is_not_there_is_empty_and_damaged_json_is_an_error(tmp_path):
 def test_a_write_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
     durable.write(tmp_path / "a", "old")
     monkeypatch.setattr(os, "fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(durable.DiskError, match="a: cannot be written: disk full"):
         durable.write(tmp_path / "a", "new")
     assert (tmp_path / "a").read_text() == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
 def test_the_environment_is_plain_and_names_the_seed_and_the_command():

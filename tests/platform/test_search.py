@@ -11,7 +11,8 @@ from metaplastic.core import Array, ConfigError
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of, live_experiment
 from metaplastic.platform.experiment_file import load
 from metaplastic.platform.living import live_file
-from metaplastic.platform.search import resume, search
+from metaplastic.platform.relaunch import resume
+from metaplastic.platform.search import search
 
 
 def results(run: Path) -> tuple:

@@ -3,7 +3,8 @@
 import pytest
 from small_search import history, small
 
-from metaplastic.platform.search import resume, search
+from metaplastic.platform.relaunch import resume
+from metaplastic.platform.search import search
 
 
 @pytest.fixture(scope="module")
