@@ -1,4 +1,4 @@
-"""A pool of workers as discrete events: how long a generation takes on 1 to 1,000 workers, and where the driver is full.
+"""A pool of workers as discrete events: a generation on 1 to 1,000 workers, and from where on the driver is full.
 
 The driver is one server that hands out and takes back one chunk at a time, as `ray_pool.py` does; a worker is another.
 

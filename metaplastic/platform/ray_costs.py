@@ -17,6 +17,8 @@ from metaplastic.platform.executor import Evaluator
 from metaplastic.platform.pool_simulation import Costs
 from metaplastic.platform.ray_pool import RayExecutor
 
+TOLD = ("probe.seconds", "probe.memory", "probe.gpu")
+"""metrics that `Probe` adds"""
 CHUNKS = 200
 """chunks that are handed out and taken back"""
 IN_FLIGHT = 500
@@ -32,13 +34,13 @@ class Probe:
         self.evaluator = evaluator
 
     def score(self, genomes: np.ndarray, key: int) -> tuple[np.ndarray, dict[str, np.ndarray]]:
-        """Fitness, and as metrics the chunk's seconds and the process's memory (MiB, in the machine and on its GPU)."""
+        """Fitness and metrics; among these the chunk's seconds and the process's peak memory (MiB, also on its GPU)."""
         if genomes.shape[1] == 0:
             return np.zeros((len(genomes), 1)), {}
         began = time.perf_counter()
-        fitness, _ = self.evaluator.score(genomes, key)
-        told = {"seconds": time.perf_counter() - began, "memory": peak_memory(), "gpu": _peak_on_gpu()}
-        return fitness, {name: np.full(len(genomes), value) for name, value in told.items()}
+        fitness, metrics = self.evaluator.score(genomes, key)
+        told = dict(zip(TOLD, (time.perf_counter() - began, peak_memory(), _peak_on_gpu()), strict=True))
+        return fitness, {**metrics, **{name: np.full(len(genomes), value) for name, value in told.items()}}
 
 
 def peak_memory() -> float:
