@@ -73,9 +73,13 @@ class Measured(NamedTuple):
     def on(self, workers: int, losses: float = 0.0, chunk: int | None = None) -> Simulated:
         """A generation on `workers`, of which each is lost `losses` times a day."""
         weights = self.weights(chunk)
-        generations = max(3, min(self.generations, 20_000 // len(weights)))
         return simulate(
-            self.times, workers, self.costs, weights=weights, losses=losses / 86400, generations=min(generations, 50)
+            self.times,
+            workers,
+            self.costs,
+            weights=weights,
+            losses=losses / 86400,
+            generations=max(3, 10_000 // len(weights)),
         )
 
     def search_seconds(self, generation: float) -> float:
