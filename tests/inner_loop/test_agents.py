@@ -143,6 +143,22 @@ def test_a_cut_episode_goes_on_from_its_state_and_bootstraps(form):
         assert torch.allclose(pair[0], pair[1], atol=1e-11)
 
 
+@pytest.mark.parametrize("form", FORMS)
+def test_the_kernels_are_the_cells(form):
+    brains, _ = lived(FORMS[form], two_step())
+    gradients, values = [], []
+    for dtype in (torch.float32, torch.float64):
+        weights = brains.weights.detach().to(dtype).requires_grad_()
+        agents = brains._replace(weights=weights)
+        rate = torch.full((2,), 0.8, dtype=dtype)
+        life = Actor(agents, two_step(), torch.arange(3)[None], KEY, rate).run(6)
+        assert life.tapes[0].fused == (dtype == torch.float32)
+        gradients.append(torch.autograd.grad(loss(agents, life, settings(agents)).total.sum(), weights)[0])
+        values.append(life.value)
+    assert torch.allclose(values[0].double(), values[1], atol=1e-5)
+    assert torch.allclose(gradients[0].double(), gradients[1], atol=2e-5)
+
+
 def test_returns_of_three_steps_by_hand():
     reward = torch.tensor([1.0, 0.0, 2.0]).reshape(3, 1, 1)
     found = returns(reward, torch.tensor([0.5]), torch.tensor([[4.0]]))

@@ -10,13 +10,15 @@
 
 A cell is run in place on tapes [P, T, B, ...]: what the backward pass needs is what the forward pass leaves there. The
 derivatives are written out (a test holds them to autograd's in float64): a step of autograd costs many times the step.
+On a CPU in float32 the same equations run as `cell_kernels.py`.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -41,6 +43,7 @@ class Shown(NamedTuple):
 class Cell(ABC):
     """One step forward, and one step back."""
 
+    kind: ClassVar[str]
     carries: ClassVar[bool]
     """it has a state c beside h"""
 
@@ -70,6 +73,7 @@ class Cell(ABC):
 class LSTMCell(Cell):
     """Equations (1) to (3), left."""
 
+    kind = "lstm"
     carries = True
 
     @staticmethod
@@ -107,6 +111,7 @@ class LSTMCell(Cell):
 class GRUCell(Cell):
     """Equations (1) to (3), right."""
 
+    kind = "gru"
     carries = False
 
     @staticmethod
@@ -164,28 +169,75 @@ class Tape(NamedTuple):
 
     @classmethod
     def blank(cls, agents: int, steps: int, lanes: int, inputs: int, units: int, like: Tensor) -> Tape:
-        """Room for T steps; inputs start as 0."""
-        z = like.new_zeros(agents, steps, lanes, inputs + units)
+        """Room for T steps; the first states are 0."""
+        z = like.new_empty(agents, steps, lanes, inputs + units)
         gates = like.new_empty(agents, steps, lanes, GATES * units)
         squashed = like.new_empty(agents, steps, lanes, units)
-        cell, hidden = (like.new_zeros(agents, steps + 1, lanes, units) for _ in range(2))
-        return cls(z, gates, squashed, cell, hidden)
+        cell, hidden = (like.new_empty(agents, steps + 1, lanes, units) for _ in range(2))
+        return cls(z, gates, squashed, cell, hidden).rewound()
+
+    def rewound(self) -> Tape:
+        """The same room, with first states of 0."""
+        self.cell[:, 0], self.hidden[:, 0] = 0, 0
+        return self
 
     def at(self, step: int) -> Shown:
         """The views of one step."""
         return Shown(self.gates[:, step], self.squashed[:, step], self.cell[:, step + 1], self.hidden[:, step + 1])
+
+    @property
+    def fused(self) -> bool:
+        """The Numba kernels can do it."""
+        return self.z.device.type == "cpu" and self.z.dtype == torch.float32
+
+    def arrays(self) -> tuple[np.ndarray, ...]:
+        """What a kernel is given."""
+        return self.gates.numpy(), self.squashed.numpy(), self.cell.numpy(), self.hidden.numpy()
 
 
 def advance(
     cell: type[Cell], tape: Tape, step: int, weight: Float[Tensor, "P G XH"], bias: Float[Tensor, "P G"]
 ) -> Float[Tensor, "P B H"]:
     """h_t of all agents, from the input that lies in the tape; without autograd."""
-    units = tape.hidden.shape[-1]
-    z, now = tape.z[:, step], tape.at(step)
-    z[..., -units:] = tape.hidden[:, step]
-    now.gates.copy_(torch.baddbmm(bias[:, None], z, weight.mT))
-    cell.run(now, tape.cell[:, step], tape.hidden[:, step])
-    return now.hidden
+    z = tape.z[:, step]
+    z[..., -tape.hidden.shape[-1] :] = tape.hidden[:, step]
+    torch.baddbmm(bias[:, None], z, weight.mT, out=tape.gates[:, step])
+    if tape.fused:
+        kernels(cell)[0](step, *tape.arrays())
+    else:
+        cell.run(tape.at(step), tape.cell[:, step], tape.hidden[:, step])
+    return tape.hidden[:, step + 1]
+
+
+def kernels(cell: type[Cell]) -> tuple[Any, Any]:
+    """The fused forward and backward step of a cell."""
+    from metaplastic.inner_loop.agents.cell_kernels import KERNELS
+
+    return KERNELS[cell.kind]
+
+
+def sums_back(
+    cell: type[Cell], tape: Tape, weight: Float[Tensor, "P G XH"], d_hidden: Float[Tensor, "P T B H"]
+) -> tuple[Float[Tensor, "P T B G"], Float[Tensor, "P B H"], Float[Tensor, "P B H"]]:
+    """Derivatives by all the sums a, and by the first h and c. The fused kernels write them over the tape's gates, which
+    are used up: memory that is new every time costs more."""
+    recurrent = weight[:, :, -tape.hidden.shape[-1] :].contiguous()
+    d_state, d_cell = torch.zeros_like(tape.hidden[:, 0]), torch.zeros_like(tape.hidden[:, 0])
+    if tape.fused:
+        back, d_hidden = kernels(cell)[1], d_hidden.contiguous()
+        given = *tape.arrays(), d_hidden.numpy(), d_state.numpy(), d_cell.numpy()
+        for step in reversed(range(tape.z.shape[1])):
+            back(step, *given)
+            torch.baddbmm(d_state, tape.gates[:, step], recurrent, out=d_state)
+        return tape.gates, d_state, d_cell
+    d_sums = torch.empty_like(tape.gates)
+    for step in reversed(range(tape.z.shape[1])):
+        into, before = d_sums[:, step], (tape.cell[:, step], tape.hidden[:, step])
+        direct, d_cell = cell.back(tape.at(step), *before, d_hidden[:, step] + d_state, d_cell, into)
+        d_state = torch.bmm(into, recurrent)
+        if direct is not None:
+            d_state += direct
+    return d_sums, d_state, d_cell
 
 
 class Unrolled(torch.autograd.Function):
@@ -211,18 +263,8 @@ class Unrolled(torch.autograd.Function):
         """Derivatives by weight, bias and first states."""
         (weight,) = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
         kind, tape = ctx.kind, ctx.tape  # pyright: ignore[reportAttributeAccessIssue]
-        units, steps = tape.hidden.shape[-1], tape.z.shape[1]
-        recurrent = weight[:, :, -units:]
-        d_sums = torch.empty_like(tape.gates)
-        d_state = torch.zeros_like(tape.hidden[:, 0])
-        d_cell = torch.zeros_like(d_state)
-        for step in reversed(range(steps)):
-            into = d_sums[:, step]
-            before = tape.cell[:, step], tape.hidden[:, step]
-            direct, d_cell = kind.back(tape.at(step), *before, d_hidden[:, step] + d_state, d_cell, into)
-            d_state = torch.bmm(into, recurrent)
-            if direct is not None:
-                d_state += direct
+        units = tape.hidden.shape[-1]
+        d_sums, d_state, d_cell = sums_back(kind, tape, weight, d_hidden)
         flat = d_sums.flatten(1, 2)
         d_weight = torch.bmm(flat.mT, tape.z.flatten(1, 2))
         reads = kind.reads(tape.z.shape[-1] - units, units)

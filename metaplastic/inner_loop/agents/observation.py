@@ -40,7 +40,7 @@ AGENT_RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "score": (LANE, ""),
     "alive": (LANE, ""),
 }
-"""what can be recorded of agents -> (dimensions, unit); `hidden` of two networks: units of the critic, then the actor"""
+"""what can be recorded of agents -> (dimensions, unit); `hidden` of two networks: the critic, then the actor"""
 
 MOST_NUMBERS = 16
 """of one hidden variable of a task; larger ones (maps, pictures) are not kept"""

@@ -19,7 +19,7 @@ from metaplastic import rng
 from metaplastic.core import Task
 from metaplastic.inner_loop.agents.agent import Agents
 from metaplastic.inner_loop.agents.cells import Tape, advance
-from metaplastic.inner_loop.agents.episodes import Episodes, open_episodes
+from metaplastic.inner_loop.agents.episodes import Episodes, Step, open_episodes
 
 
 class Lived(NamedTuple):
@@ -77,7 +77,8 @@ class Actor:
     """P agents in the midst of B episodes; `run` goes on by some steps.
 
     `hook` changes what happens within them, `see` is told of every step before the action. With `forget` the state
-    starts anew at every trial, as it does at an episode's start: a control that must unlearn to learn.
+    starts anew at every trial, as it does at an episode's start: a control. `room` are tapes to write on, which may have
+    been used before: memory that is new every time costs more than the arithmetic. `task_step`: `compiled_step`.
     """
 
     def __init__(
@@ -92,13 +93,15 @@ class Actor:
         hook: Hook | None = None,
         see: Callable[[int, Episodes], None] | None = None,
         forget: bool = False,
+        room: list[Tape] | None = None,
+        task_step: Step | None = None,
     ) -> None:
         self.agents, self.hook, self.see, self.forget = agents, hook, see, forget
-        self.world = open_episodes(task, len(agents.weights), lanes, key, stepped=stepped)
+        self.world = open_episodes(task, len(agents.weights), lanes, key, stepped=stepped, step=task_step)
         self.discount = discount[:, None]
         keys = rng.lifetime_keys(key, lanes, rng.POLICY)
         self._coins = rng.uniform(rng.words(keys, self.world.steps)).to(agents.weights)
-        self._step = 0
+        self._step, self._room = 0, room
         self._shape = len(agents.weights), lanes.shape[1]
         self._tapes: list[Tape] | None = None
         self._value: Tensor | None = None
@@ -108,7 +111,8 @@ class Actor:
     @torch.no_grad()
     def run(self, steps: int) -> Lived:
         """The next `steps` steps."""
-        tapes = self.agents.tapes(steps, self._shape[1])
+        tapes = self._room or self.agents.tapes(steps, self._shape[1])
+        tapes, self._room = [tape.rewound() for tape in tapes], None  # used up: the next ones go on from these
         self._begin(tapes)
         weights = self._weights()
         rows, values = [], []

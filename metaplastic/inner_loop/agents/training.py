@@ -18,6 +18,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Objective, Task
 from metaplastic.inner_loop.agents.agent import Agents
+from metaplastic.inner_loop.agents.episodes import bare, compiled_step, in_blocks
 from metaplastic.inner_loop.agents.rollout import Actor, Lived
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.gradient.actor_critic import A2C, Loss, Settings, loss, returns
@@ -63,9 +64,11 @@ def train(
     *,
     streams: Int[Tensor, " P_or_1"] | None = None,
     told: Callable[[Update], None] | None = None,
+    compiled: bool = False,
 ) -> tuple[Agents, History]:
     """Trained agents (new weights) and how it went. `streams`: a number an agent, so that each has episodes of its own;
-    absent, all live the same ones. `told` hears of every update."""
+    absent, all live the same ones. `told` hears of every update;
+    `compiled` compiles the steps of a task that is not drawn in blocks."""
     weights = agents.weights.clone().requires_grad_()
     agents = agents._replace(weights=weights)
     values = numbers(rule, len(weights), weights.detach())
@@ -76,12 +79,16 @@ def train(
     own = base.to(weights.device)[:, None] << 32
     lane = torch.arange(rule.batch, device=weights.device)
     seen: list[Update] = []
+    room = None
+    step = compiled_step(task) if compiled and not in_blocks(bare(task)) else None
     for number in range(rule.updates):
         progress = number / rule.updates
         rate = values["learning_rate"] * _line(values["learning_rate_end"], progress)
         entropy = values["entropy"] * _line(values["entropy_end"], progress)
         settings = Settings(values["discount"], values["value_weight"], entropy, *costs)
-        actor = Actor(agents, task, own + number * rule.batch + lane, key, settings.discount)
+        actor = Actor(agents, task, own + number * rule.batch + lane, key, settings.discount, room=room, task_step=step)
+        if room is None and not rule.unroll:
+            room = agents.tapes(actor.world.steps, rule.batch)
         update = _live_and_learn(agents, actor, rule, settings, optimiser, rate, values["clip"], number)
         seen.append(update)
         if told is not None:

@@ -7,6 +7,7 @@ Fast arithmetic may reorder and fuse, but must not assume that numbers are finit
 """
 
 import math
+from typing import no_type_check
 
 import numba
 import numpy as np
@@ -35,6 +36,7 @@ Q0, Q1, Q2, Q3 = (
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def tanh_of(x):
     """tanh, by a ratio of polynomials."""
     x = -TANH_END if x < -TANH_END else x
@@ -45,102 +47,119 @@ def tanh_of(x):
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def sigmoid_of(x):
     """1 / (1 + exp(-x)) = (1 + tanh(x / 2)) / 2."""
     return HALF + HALF * tanh_of(HALF * x)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def exp_of(x):
     """Exponential."""
     return np.float32(math.exp(x))
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def log_of(x):
     """Natural logarithm."""
     return np.float32(math.log(x))
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def sqrt_of(x):
     """Square root."""
     return np.float32(math.sqrt(x))
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def pow_of(x, y):
     """x to any power; NaN for a negative x to a broken power."""
     return np.float32(math.pow(x, y))
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def abs_of(x):
     """|x|."""
     return -x if x < ZERO else x
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def sign_of(x):
     """-1, 0 or 1; 0 for NaN, as in PyTorch."""
     return ONE if x > ZERO else (-ONE if x < ZERO else ZERO)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def relu_of(x):
     """max(x, 0); NaN stays NaN."""
     return ZERO if x <= ZERO else x
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def step_of(x):
     """1 above 0, else 0."""
     return ONE if x > ZERO else ZERO
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def min_of(x, y):
     """The smaller; NaN if either is."""
     return y if y < x else (x if y == y else y)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def max_of(x, y):
     """The larger; NaN if either is."""
     return y if y > x else (x if y == y else y)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def clip_of(x, low, high):
     """x between low and high; NaN stays NaN."""
     return min_of(max_of(x, low), high)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def power_2(x):
     """x squared."""
     return x * x
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def power_3(x):
     """x cubed."""
     return x * x * x
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def power_4(x):
     """x to the fourth."""
     return power_2(x * x)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def power_5(x):
     """x to the fifth."""
     return x * power_4(x)
 
 
 @numba.njit(fastmath=FAST, error_model="numpy")
+@no_type_check
 def power_7(x):
     """x to the seventh."""
     return power_3(x) * power_4(x)

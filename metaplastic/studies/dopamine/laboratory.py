@@ -35,6 +35,9 @@ EVERY = 10.0
 TESTED = 0x7E57
 """the stream of test episodes below the run's key"""
 
+COMPILED_FROM = 500
+"""updates from which on compiling the task's step pays"""
+
 Arrays = dict[str, Shaped[np.ndarray, "T P L *rest"]]
 """recordings by name, as numpy arrays [step, seed, episode, ...]"""
 
@@ -92,7 +95,9 @@ def train_population(run: Run, name: str, network: Gated, rule: A2C, task: Task,
     agents = _born(network, task, run.seeds, key, births)
     updates = {"quick": max(1, rule.updates // 20)}.get(run.scale, rule.updates)
     rule = rule.model_copy(update={"updates": updates})
-    trained, history = train(agents, rule, Reward(), task, key, streams=streams, told=_teller(run, name, updates))
+    told = _teller(run, name, updates)
+    compiled = updates >= COMPILED_FROM
+    trained, history = train(agents, rule, Reward(), task, key, streams=streams, told=told, compiled=compiled)
     save_file({"weights": trained.weights.contiguous()}, run.out / f"{name}.safetensors")
     return Trained(trained, network, rule, task, history, key)
 
