@@ -1,5 +1,6 @@
 """Agents: cells and the loss against autograd, what they are told, whose gradient is whose, who learns."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -58,58 +59,64 @@ def lived(network, task, agents=2, lanes=3, steps=None):
     return brains, actor.run(steps or actor.world.steps)
 
 
+def states(core, tape, brains, *, first):
+    """The hidden states of one core from its inputs alone, cells written anew for autograd: [P, T, B, H]."""
+    units = core.units
+    w, b = brains.parameter(f"{core.name}.cell.weight"), brains.parameter(f"{core.name}.cell.bias")
+    h, c = tape.hidden[:, 0], tape.cell[:, 0]
+    if first and brains.learned_start:
+        firsts = [brains.parameter(f"{core.name}.first.{name}")[:, None] for name in ("hidden", "cell")]
+        h, c = (one.expand(-1, tape.z.shape[2], -1) for one in firsts)
+    rows = []
+    for step in range(tape.z.shape[1]):
+        x = tape.z[:, step, :, : core.inputs]
+        blocks = (torch.einsum("pbx,pgx->pbg", torch.cat((x, h), -1), w) + b[:, None]).split(units, -1)
+        if core.cell.carries:
+            c = blocks[1].sigmoid() * c + blocks[0].sigmoid() * blocks[3].tanh()
+            h = blocks[2].sigmoid() * c.tanh()
+        else:
+            told = torch.einsum("pbx,pgx->pbg", x, w[:, 2 * units : 3 * units, : core.inputs])
+            kept = torch.einsum("pbx,pgx->pbg", h, w[:, 3 * units :, core.inputs :]) + b[:, None, 3 * units :]
+            n = (told + b[:, None, 2 * units : 3 * units] + blocks[0].sigmoid() * kept).tanh()
+            h = (1 - blocks[1].sigmoid()) * n + blocks[1].sigmoid() * h
+        rows.append(h)
+    return torch.stack(rows, 1)
+
+
 def by_autograd(brains, life, numbers, *, first=True):
-    """The loss from the inputs alone, cells and loss written anew for autograd."""
+    """The loss written anew, one step of one episode after the other."""
     heads = {}
-    costs: Any = 0.0
+    total: Any = 0.0
     alive = life.alive.transpose(0, 1).double()
     for core, tape in zip(brains.cores, life.tapes, strict=True):
-        units = core.units
-        w, b = brains.parameter(f"{core.name}.cell.weight"), brains.parameter(f"{core.name}.cell.bias")
-        firsts = [brains.parameter(f"{core.name}.first.{name}")[:, None] for name in ("hidden", "cell")]
-        start = [one.expand(-1, tape.z.shape[2], -1) for one in firsts]
-        h, c = start if first and brains.learned_start else (tape.hidden[:, 0], tape.cell[:, 0])
-        states = []
-        for step in range(tape.z.shape[1]):
-            z = torch.cat((tape.z[:, step, :, : core.inputs], h), -1)
-            a = torch.einsum("pbx,pgx->pbg", z, w) + b[:, None]
-            blocks = a.split(units, -1)
-            if core.cell.carries:
-                c = blocks[1].sigmoid() * c + blocks[0].sigmoid() * blocks[3].tanh()
-                h = blocks[2].sigmoid() * c.tanh()
-            else:
-                x = torch.einsum("pbx,pgx->pbg", z[..., : core.inputs], w[:, 2 * units : 3 * units, : core.inputs])
-                m = torch.einsum("pbx,pgx->pbg", h, w[:, 3 * units :, core.inputs :])
-                x, m = x + b[:, None, 2 * units : 3 * units], m + b[:, None, 3 * units :]
-                n = (x + blocks[0].sigmoid() * m).tanh()
-                h = (1 - blocks[1].sigmoid()) * n + blocks[1].sigmoid() * h
-            states.append(h)
-        hidden = torch.stack(states, 1)
+        hidden = states(core, tape, brains, first=first)
         out = torch.einsum("ptbh,prh->ptbr", hidden, brains.parameter(f"{core.name}.head.weight"))
         out = out + brains.parameter(f"{core.name}.head.bias")[:, None, None]
         heads |= {name: out[..., f:e] for name, (f, e) in core.heads.items()}
-        costs = costs + numbers.energy * 0.5 * (hidden.square().sum(-1) * alive).sum((1, 2)) / hidden.shape[2]
+        total = total + numbers.energy * 0.5 * (hidden.square().sum(-1) * alive).sum((1, 2)) / hidden.shape[2]
         mean = (hidden.abs() * alive[..., None]).sum((1, 2)) / alive.sum((1, 2))[:, None]
-        costs = costs + numbers.homeostasis * 0.5 * (mean - numbers.target[:, None]).square().sum(-1)
-    total: Any = 0.0
-    for p in range(len(brains.weights)):
-        for b in range(life.action.shape[2]):
-            coming = 0.0 if life.after is None else life.after[p, b].mean()
-            for t in reversed(range(len(life.action))):
-                coming = life.reward[t, p, b] + numbers.discount[p] * coming
-                if not life.alive[t, p, b]:
-                    continue
+        total = total + numbers.homeostasis * 0.5 * (mean - numbers.target[:, None]).square().sum(-1)
+    total = total.sum()
+    for p, b in itertools.product(range(len(brains.weights)), range(life.action.shape[2])):
+        coming = 0.0 if life.after is None else life.after[p, b].mean()
+        for t in reversed(range(len(life.action))):
+            coming = life.reward[t, p, b] + numbers.discount[p] * coming
+            if life.alive[t, p, b]:
                 value, chances = heads["value"][p, t, b], functional.softmax(heads["policy"][p, t, b], -1)
-                levels = [(k + 0.5) / len(value) for k in range(len(value))]
-                errors = [
-                    (coming - v) ** 2 * (level if coming >= v else 1 - level)
-                    for v, level in zip(value, levels, strict=True)
-                ]
                 part = -chances[life.action[t, p, b]].log() * (coming - value.mean()).detach()
-                part = part + numbers.value_weight[p] * sum(errors) / len(value)
+                part = part + numbers.value_weight[p] * expectile_error(value, coming)
                 part = part + numbers.entropy[p] * (chances * chances.log()).sum()
                 total = total + part / life.action.shape[2]
-    return total + costs.sum()
+    return total
+
+
+def expectile_error(value, target):
+    """Mean over channels of |tau - 1{target < v}| (target - v)^2."""
+    errors = []
+    for k, v in enumerate(value):
+        level = (k + 0.5) / len(value)
+        errors.append((target - v) ** 2 * (level if target >= v else 1 - level))
+    return sum(errors) / len(value)
 
 
 @pytest.mark.parametrize("task", [bandit, two_step])

@@ -1,8 +1,9 @@
 """The cells of `cells.py` as Numba loops, for float32 on a CPU: one pass over a step's numbers instead of ten.
 
 Arrays are the tapes [P, T, B, ...] whole, so that a step costs one call. tanh is rational (numba_functions.py), which
-differs from the library's by 5e-7 at most; sums stay with the BLAS. Equations (1) to (3) and their derivatives. Rows are
-numbered, so that LLVM knows that they do not overlap (vector_loops.py); without that the loops are eight times slower.
+differs from the library's by 5e-7 at most; sums stay with the BLAS. Equations (1) to (3) and their derivatives. Rows
+are numbered, so that LLVM knows that they do not overlap (vector_loops.py); without that the loops take many times as
+long. All forward steps are called alike, and all backward ones, whether a cell needs everything or not.
 """
 
 from typing import no_type_check
@@ -39,7 +40,7 @@ def lstm_run(step, gates, squashed, cell, hidden):
 
 @kernel
 @no_type_check
-def lstm_back(step, gates, squashed, cell, hidden, d_hidden, d_state, d_cell):
+def lstm_back(step, gates, squashed, cell, hidden, d_hidden, d_state, d_cell):  # noqa: ARG001
     """Derivatives by the sums in place of `gates[:, step]`, by c_{t-1} in place; `d_state` is used up."""
     agents, _, lanes, h = squashed.shape
     for p in range(agents):
@@ -63,7 +64,7 @@ def lstm_back(step, gates, squashed, cell, hidden, d_hidden, d_state, d_cell):
 
 @kernel
 @no_type_check
-def gru_run(step, gates, squashed, cell, hidden):
+def gru_run(step, gates, squashed, cell, hidden):  # noqa: ARG001
     """h_t and the gates from the sums in `gates[:, step]`."""
     agents, _, lanes, h = squashed.shape
     for p in range(agents):
@@ -81,7 +82,7 @@ def gru_run(step, gates, squashed, cell, hidden):
 
 @kernel
 @no_type_check
-def gru_back(step, gates, squashed, cell, hidden, d_hidden, d_state, d_cell):
+def gru_back(step, gates, squashed, cell, hidden, d_hidden, d_state, d_cell):  # noqa: ARG001
     """Derivatives by the sums in place of `gates[:, step]`; what goes to h_{t-1} directly stays in `d_state`."""
     agents, _, lanes, h = squashed.shape
     for p in range(agents):

@@ -219,8 +219,10 @@ def kernels(cell: type[Cell]) -> tuple[Any, Any]:
 def sums_back(
     cell: type[Cell], tape: Tape, weight: Float[Tensor, "P G XH"], d_hidden: Float[Tensor, "P T B H"]
 ) -> tuple[Float[Tensor, "P T B G"], Float[Tensor, "P B H"], Float[Tensor, "P B H"]]:
-    """Derivatives by all the sums a, and by the first h and c. The fused kernels write them over the tape's gates, which
-    are used up: memory that is new every time costs more."""
+    """Derivatives by all the sums a, and by the first h and c.
+
+    The fused kernels write them over the tape's gates, which are used up: memory that is new every time costs more.
+    """
     recurrent = weight[:, :, -tape.hidden.shape[-1] :].contiguous()
     d_state, d_cell = torch.zeros_like(tape.hidden[:, 0]), torch.zeros_like(tape.hidden[:, 0])
     if tape.fused:

@@ -17,7 +17,6 @@ from torch import Tensor
 
 from metaplastic.core import Task
 
-
 Step = Callable[[Any, Tensor], tuple[Any, Any]]
 """(state, action) -> state, time step"""
 
@@ -71,7 +70,7 @@ def in_blocks(task: Task) -> bool:
 
 
 def compiled_step(task: Any) -> Step:
-    """The task's step, compiled: worth its half minute from some hundred thousand steps on. The numbers are the same."""
+    """The task's step, compiled: worth its half minute where there are very many. The numbers are the same."""
     task = bare(task)
     lane = torch.zeros(1, 1, dtype=torch.int64)
     state, _ = task.reset(lane)

@@ -77,8 +77,8 @@ class Actor:
     """P agents in the midst of B episodes; `run` goes on by some steps.
 
     `hook` changes what happens within them, `see` is told of every step before the action. With `forget` the state
-    starts anew at every trial, as it does at an episode's start: a control. `room` are tapes to write on, which may have
-    been used before: memory that is new every time costs more than the arithmetic. `task_step`: `compiled_step`.
+    starts anew at every trial, as it does at an episode's start: a control. `room` are tapes to write on, which may
+    have been used before: memory that is new every time costs more than the arithmetic. `task_step`: `compiled_step`.
     """
 
     def __init__(
