@@ -40,10 +40,12 @@ def decode(
     kind: Literal["class", "number"] = "class",
     folds: int = 5,
     strength: float = 1.0,
+    seed: int = 0,
 ) -> Decoded:
     """A linear decoder (logistic or ridge, of standardised units) of the target, tested on held-out episodes.
 
-    `strength` is the L2 penalty of the weights. Squares of units may be given as further units.
+    `strength` is the L2 penalty of the weights, `seed` deals the episodes out to the folds. Squares of units may be
+    given as further units.
 
     Raises:
         ValueError: if there are fewer episodes than folds, or only one class.
@@ -58,7 +60,8 @@ def decode(
     if count < folds or len(classes) < 2:
         raise ValueError(f"{count} episodes have {len(classes)} targets, wanted {folds} episodes or more and 2 targets")
     predicted, per_fold = np.full(len(y_seen), np.nan), []
-    for train, test in GroupKFold(folds).split(x, y_seen, episode):
+    shuffled = _orders(target.shape[1], 1, seed)[0][episode]  # folds must not follow the order of episodes
+    for train, test in GroupKFold(folds).split(x, y_seen, shuffled):
         predicted[test] = _decoder(kind, strength).fit(x[train], y_seen[train]).predict(x[test])
         per_fold.append(_score(kind, y_seen[test], predicted[test]))
     placed = np.full(y.shape, np.nan)
@@ -163,9 +166,7 @@ def coding(
         ValueError: if the level is below the least p that so many permutations can give.
     """
     if level < 1 / (1 + permutations):
-        raise ValueError(
-            f"level is {level} with {permutations} permutations, wanted {round(1 / level)} of them or more"
-        )
+        raise ValueError(f"level is {level} with {permutations} permutations, wanted {round(1 / level)} or more")
     controls = np.empty((*variable.shape, 0)) if controls is None else np.asarray(controls, np.float64)
     variable = np.asarray(variable, np.float64)
     orders = _orders(variable.shape[1], permutations, seed)
@@ -227,9 +228,8 @@ def trajectories(
     model = PCA(components, svd_solver="full").fit(flat)
     axes = np.asarray(model.components_, np.float64)
     axes = axes * np.sign(np.take_along_axis(axes, np.abs(axes).argmax(1)[:, None], 1))
-    found = Trajectories(
-        np.empty((0, len(units), components)), axes, model.mean_, np.asarray(model.explained_variance_ratio_)
-    )
+    explained = np.asarray(model.explained_variance_ratio_)
+    found = Trajectories(np.empty((0, len(units), components)), axes, np.asarray(model.mean_), explained)
     projected, numbers = found.project(np.asarray(units, np.float64)), np.broadcast_to(condition, units.shape[:2])
     paths = [_mean_path(projected, numbers == c) for c in range(int(numbers.max()) + 1)]
     return found._replace(paths=np.stack(paths))
