@@ -70,3 +70,21 @@ def test_who_asks_first_and_reads_the_payoff_earns_the_optimum():
     earned = task.rollout(asks, torch.arange(3000), 5).reward.sum(0)
     assert earned.mean().item() == pytest.approx(20.55, abs=0.03)
     assert earned.min() >= 20.1
+
+
+def test_a_coded_payoff_tells_which_arm_is_the_target():
+    task = make("DependentArms-v0", coded=True, feedback=False)
+    first, end = task.spec.channels["payoff"]
+    state, seen = task.reset(torch.arange(200))
+    assert not seen.observation[:, first:end].any()
+    state, seen = task.step(state, torch.full((200,), 10))
+    told = seen.observation[:, first:end]
+    assert torch.equal(told.argmax(-1), state.life.arm)
+    assert torch.equal(told.sum(-1), torch.ones(200))
+    _, seen = task.step(state, state.life.arm)
+    assert (seen.observation[:, first:end].argmax(-1) == 10).all()
+
+
+def test_coded_payoffs_depend_on_choices_so_no_block_is_drawn():
+    with pytest.raises(ValueError, match="coded is true"):
+        make("DependentArms-v0", coded=True, feedback=False).decisions(torch.arange(3), 0, 2)

@@ -10,8 +10,9 @@ The value of the best policy with n trials to go, while m targets are possible (
     a(m) = mean payoff of arm 10 = (21 - m) / 20
 
 The first is to ask arm 10, the second to try an arm; both then pull the target. A search never asks.
-A score is the payoff / 5. The feedback must be the payoff itself, from which the target is read. Payoffs of 5, 1 and
-.1 to 1, ten arms and five trials are read in the paper's text; two dependent arms are `Bandit-v0`, presets `wang16…`.
+A score is the payoff / 5. The feedback must be the payoff itself, from which the target is read; `coded` shows it
+one-hot, as the paper does, so that a network need not measure tenths. Payoffs of 5, 1 and .1 to 1, ten arms and five
+trials are read in the paper's text; two dependent arms are `Bandit-v0`, presets `wang16…`.
 """
 
 from __future__ import annotations
@@ -27,13 +28,16 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import TaskSpec
-from metaplastic.tasks.decisions import DecisionTask, Question
+from metaplastic.core import Decisions, TaskSpec
+from metaplastic.tasks.base import one_hot
+from metaplastic.tasks.decisions import DecisionState, DecisionTask, Question
 
 TARGETS = 10
 """arms that may be the target; one more tells which of them it is"""
 MOST, LEAST = 5.0, 1.0
 """payoff of the target and of the other nine"""
+CODES = TARGETS + 1
+"""payoffs that there are: .1, .2 .. 1, and 5"""
 
 
 class Target(NamedTuple):
@@ -56,14 +60,16 @@ class DependentArms(DecisionTask):
     """trials of test after learning, plasticity off"""
     feedback: bool = True
     """add the last action (one-hot) and its payoff to the observation"""
+    coded: bool = False
+    """add the last payoff, one-hot over .1, .2 .. 1, 5; then there are no open-loop blocks"""
 
     @property
     def spec(self) -> TaskSpec:
         """Chance: any arm alike; the ceiling by (1)."""
         chance = (MOST + (TARGETS - 1) * LEAST + _asks(TARGETS)) / (TARGETS + 1) / MOST
         ceiling = ideal(self.trials) / self.trials / MOST
-        return self.describe(
-            {"constant": 1},
+        found = self.describe(
+            {"constant": 1, "payoff": CODES} if self.coded else {"constant": 1},
             TARGETS + 1,
             chance=chance,
             ceiling=ceiling,
@@ -71,6 +77,26 @@ class DependentArms(DecisionTask):
             oracle=1.0,
             reward_range=(1 / TARGETS, MOST),
         )
+        return found._replace(open_loop=found.open_loop and not self.coded)
+
+    def decisions(self, lifetime: Int[Tensor, "*B"], first: int, count: int, seed: int | Tensor = 0) -> Decisions:
+        """Trials [first, first + count) of every lifetime.
+
+        Raises:
+            ValueError: with `coded`, and as every task of decisions.
+        """
+        if self.coded:
+            raise ValueError("coded is true, so no block can be drawn ahead; use reset and step, or coded: false")
+        return super().decisions(lifetime, first, count, seed)
+
+    def observe(self, state: DecisionState) -> Float[Tensor, "*B I"]:
+        """A constant 1, the last payoff's code, then the feedback."""
+        seen = super().observe(state)
+        if not self.coded:
+            return seen
+        tenths = (state.reward * TARGETS).round().to(torch.int64)
+        code = one_hot(torch.where(tenths > TARGETS, CODES, tenths) - 1, CODES) * state.alive[..., None]
+        return torch.cat((seen[..., :1], code, seen[..., 1:]), -1)
 
     def birth(self, key: Int[Tensor, "*B"]) -> Target:
         """Any of the ten arms alike."""
