@@ -20,6 +20,7 @@ from metaplastic.tasks.bandits.baited import BaitedBandit
 from metaplastic.tasks.bandits.dependent import DependentArms
 from metaplastic.tasks.bandits.harlow import Harlow
 from metaplastic.tasks.bandits.independent import Bandit
+from metaplastic.tasks.bandits.inferred_value import InferredValue
 from metaplastic.tasks.bandits.object_choice import ContextualBandit, HarlowChoice
 from metaplastic.tasks.bandits.reversal import ReversalBandit
 from metaplastic.tasks.bandits.two_step import TwoStep
@@ -123,6 +124,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "GridNav-v0": GridNav,
     "Harlow-v0": Harlow,
     "HarlowChoice-v0": HarlowChoice,
+    "InferredValue-v0": InferredValue,
     "IntervalDiscrimination-v0": IntervalDiscrimination,
     "MNISTBandit-v0": MNISTBandit,
     "MatchToCategory-v0": MatchToCategory,

@@ -32,6 +32,7 @@ NAMES = (
     "BaitedBandit-v0",
     "TwoStep-v0:wang18",
     "TwoStep-v0:daw",
+    "InferredValue-v0",
     "Harlow-v0:psychlab",
     "HarlowChoice-v0:five",
     "ContextualBandit-v0",
