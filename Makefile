@@ -1,6 +1,7 @@
 # Needs Linux, make and Python 3.11 or newer; everything else is installed into .venv from requirements.txt.
 #   make demo    the shortest way to see something evolve     make test    everything CI runs
 #   make slow    tests that take minutes                      make bench   the benchmarks
+#   make cluster-tests  a real Slurm of two nodes, killed and simulated pools (apt-get install slurm-wlm munge iproute2)
 #   make neurogym  tests of the tasks of NeuroGym, in an environment of its own
 
 PYTHON ?= python3
@@ -13,10 +14,10 @@ TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
 PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
 
-.PHONY: help demo test lint format types env neurogym slow examples bench wheel wheel-test clean
+.PHONY: help demo test lint format types env neurogym slow cluster-tests examples bench wheel wheel-test clean
 
 help:
-	@sed -n '2,4s/^# *//p' Makefile
+	@sed -n '2,5s/^# *//p' Makefile
 
 # ---- the environment: made once, made again when the pins or the packaging change
 env: $(STAMP)
@@ -77,6 +78,11 @@ $(NEUROGYM)/.complete: $(STAMP)
 
 slow: env
 	$(BIN)/python $(PYTEST) -m slow tests
+
+# One process, since each starts a Ray or a Slurm of its own; the reasons of what is skipped are printed.
+CLUSTER_TESTS := tests/clusters $(wildcard tests/platform/test_kill*.py) tests/platform/test_pool_simulation.py
+cluster-tests: env
+	$(BIN)/python $(PYTEST) -n 0 -m slow -rs $(CLUSTER_TESTS)
 
 examples: env
 	@set -e; count=0; for file in examples/*.py; do \
