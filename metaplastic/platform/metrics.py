@@ -10,6 +10,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from metaplastic.core import Evaluation
+from metaplastic.platform.durable import plain
 
 QUANTILES = (5, 25, 50, 75, 95)
 """per cent"""
@@ -48,6 +49,26 @@ def generation_record(
         "metrics": _means(evaluation.metrics, alive),
         "genes": _of_genes(genes, alive),
     }
+
+
+def flatten(record: Mapping[str, Any], above: str = "", curves: bool = False) -> dict[str, Any]:
+    """The numbers of a record by path: `fitness/score/best`, quantiles as `…/q05`; gaps are left out.
+
+    `curves`: so are lists, unless they are wanted: `metrics/curve/000`, …
+    """
+    found: dict[str, Any] = {}
+    for name, value in plain(dict(record)).items():
+        path = f"{above}{name}"
+        if name == "quantiles":
+            value = {f"q{percent:02d}": number for percent, number in zip(QUANTILES, value, strict=True)}
+            path = above.removesuffix("/")
+        elif isinstance(value, list) and curves:
+            value = {f"{index:03d}": item for index, item in enumerate(value)}
+        if isinstance(value, dict):
+            found |= flatten(value, f"{path}/", curves)
+        elif isinstance(value, int | float):
+            found[path] = value
+    return found
 
 
 def describe(values: Float[Tensor, " n"]) -> dict[str, Any]:

@@ -1,13 +1,17 @@
 """W&B is told everything and can stop nothing."""
 
 import sys
+import threading
+import time
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from forked_searches import until
 
 from metaplastic.platform.experiment import Experiment, Tracking
+from metaplastic.platform.metrics import flatten
 from metaplastic.platform.run import RunDirectory
-from metaplastic.platform.tracking import NoTracker, WandbTracker, flatten, make_tracker
+from metaplastic.platform.tracking import NoTracker, WandbTracker, make_tracker
 
 
 def record(generation):
@@ -22,9 +26,13 @@ def record(generation):
 class FakeRun:
     """Keeps what a W&B run is told."""
 
+    known = 0
+    """steps that the server has"""
+
     def __init__(self, settings, folder):
         self.settings, self.dir = settings, str(folder)
         self.metrics, self.logged, self.summary, self.saved, self.exit_code = [], [], {}, [], None
+        self.step = FakeRun.known
 
     def define_metric(self, name, step_metric=None):
         self.metrics.append((name, step_metric))
@@ -50,6 +58,7 @@ def directory(tmp_path):
 def fake(monkeypatch, tmp_path):
     """A W&B that keeps its runs in `runs`."""
     module, runs = ModuleType("wandb"), []
+    monkeypatch.setattr(FakeRun, "known", 0)
     folder = tmp_path / "files"
     folder.mkdir()
 
@@ -118,19 +127,55 @@ def test_w_and_b_gets_the_settings_the_axes_the_records_and_the_champion(fake, d
     assert run.exit_code == 0
 
 
-@pytest.mark.parametrize(("settings", "steps"), [(OFFLINE, [0, 1]), (ONLINE, [1])])
-def test_a_run_that_goes_on_keeps_its_id_and_offline_tells_its_history_again(fake, directory, settings, steps):
+@pytest.mark.parametrize(
+    ("settings", "known", "steps"), [(OFFLINE, 0, [0, 1, 2]), (ONLINE, 2, [2]), (ONLINE, 1, [1, 2])]
+)
+def test_a_run_that_goes_on_keeps_its_id_and_is_told_each_step_once(fake, directory, settings, known, steps):
+    """Killed after three generations, of which the checkpoint covers two, and W&B (online) knows `known`."""
     with WandbTracker(directory, settings) as first:
-        first.log(record(0))
-    directory.add_metrics(record(0))
-    with WandbTracker(directory, settings, first.run_id) as again:
-        again.log(record(1))
+        for generation in range(3):
+            first.log(record(generation))
+    for generation in range(2):
+        directory.add_metrics(record(generation))
+    FakeRun.known = known
+    with WandbTracker(directory, settings) as again:
+        again.log(record(2))
     assert fake.runs[1].settings["id"] == fake.runs[0].settings["id"] == again.run_id == first.run_id
     assert [step for step, _ in fake.runs[1].logged] == steps
 
 
-def test_two_runs_have_two_ids(directory):
-    assert WandbTracker(directory, OFFLINE).run_id != WandbTracker(directory, OFFLINE).run_id
+def test_two_runs_have_two_ids(tmp_path):
+    ids = {WandbTracker(RunDirectory.create("a", below=tmp_path), OFFLINE).run_id for _ in range(2)}
+    assert len(ids) == 2
+
+
+def test_a_server_that_never_answers_costs_a_search_nothing_and_its_end_a_bounded_wait(
+    fake, directory, caplog, monkeypatch
+):
+    released = threading.Event()
+    monkeypatch.setattr(fake.module, "init", lambda **_: released.wait(60))
+    monkeypatch.setattr("metaplastic.platform.tracking.FINISH_SECONDS", 0.3)
+    began = time.monotonic()
+    with WandbTracker(directory, ONLINE) as tracker:
+        for generation in range(500):
+            tracker.log(record(generation))
+        assert time.monotonic() - began < 0.2
+    assert 0.3 <= time.monotonic() - began < 2
+    assert caplog.messages == ["W&B: no answer within 0.3 s; going on without it, metrics.jsonl has everything"]
+    released.set()
+    tracker._thread.join(5)
+    assert not tracker._thread.is_alive()
+
+
+def test_a_mirror_that_falls_too_far_behind_is_given_up(fake, directory, caplog, monkeypatch):
+    released = threading.Event()
+    monkeypatch.setattr(fake.module, "init", lambda **_: released.wait(60))
+    monkeypatch.setattr("metaplastic.platform.tracking.WAITING", 5)
+    with WandbTracker(directory, ONLINE) as tracker:
+        for generation in range(9):
+            tracker.log(record(generation))
+        released.set()
+    assert caplog.messages == ["W&B: 5 generations behind; going on without it, metrics.jsonl has everything"]
 
 
 def test_without_w_and_b_the_run_goes_on_and_one_line_says_so(monkeypatch, directory, caplog):
@@ -149,6 +194,7 @@ def test_a_failure_later_on_is_said_once_and_the_run_goes_on(fake, directory, ca
         raise OSError("no space\n left on device")
 
     with WandbTracker(directory, OFFLINE) as tracker:
+        until(lambda: fake.runs)
         setattr(fake.runs[0], broken, fail)
         for generation in range(3):
             tracker.log(record(generation))
@@ -160,6 +206,21 @@ def test_a_run_that_failed_ends_as_failed(fake, directory):
     with pytest.raises(ValueError, match="the search broke"), WandbTracker(directory, OFFLINE):
         raise ValueError("the search broke")
     assert fake.runs[0].exit_code == 1
+
+
+def test_after_three_offline_starts_the_real_w_and_b_leaves_one_folder_with_each_step_once(directory, monkeypatch):
+    pytest.importorskip("wandb")
+    monkeypatch.setenv("HOME", str(directory.path))
+    for start in range(3):
+        with WandbTracker(directory, OFFLINE) as tracker:
+            for generation in (2 * start, 2 * start + 1, 2 * start + 2):  # the last is lost, and lived again
+                tracker.log(record(generation))
+        for generation in (2 * start, 2 * start + 1):
+            directory.add_metrics(record(generation))
+        time.sleep(1.1)  # W&B names its folders by the second
+    (folder,) = directory.wandb.glob("offline-run-*")
+    data = (folder / f"run-{tracker.run_id}.wandb").read_bytes()
+    assert data.count(b"fitness/score/best") == 7
 
 
 def test_the_real_w_and_b_writes_its_files_offline_and_silently(directory, capfd, caplog, monkeypatch):
