@@ -178,8 +178,16 @@ def live(
     record: Annotated[str, typer.Option(help="what to record, by comma: action,reward,rpe,…")] = "",
     held_out: Annotated[bool, typer.Option(help="live on the material that searches never see")] = False,
     out: Annotated[Path | None, typer.Option(help="new folder for recordings and figures")] = None,
+    quarantined: Annotated[
+        int | None, typer.Option(help="of a run: live this individual of its quarantine.jsonl, in this process")
+    ] = None,
 ) -> None:
     """Live an experiment and look: scores, learning curves, recordings, figures."""
+    if quarantined is not None:
+        from metaplastic.platform.quarantine import live_again
+
+        typer.echo(live_again(source, quarantined))
+        return
     from metaplastic.platform.living import live_file
 
     names = tuple(name.strip() for name in record.split(",") if name.strip())

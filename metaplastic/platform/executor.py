@@ -3,18 +3,16 @@
     population [P, G] -> chunks of `chunk` individuals, in index order -> scored, wherever -> gathered by index
 
 The chunks do not depend on the number of workers, torch computes in one thread inside `score`, and the evaluator is a
-pure function of (genomes, key), so every executor gives the same numbers. A chunk that raises is bisected until the
-failing individual is alone: its fitness and metrics are NaN, its error is kept in `failures`, the rest keep theirs.
-(Halves are smaller batches; an evaluator whose individuals do not touch each other gives the same numbers in them.)
+pure function of (genomes, key), so every executor gives the same numbers. An individual that cannot be scored
+(`scorer.py`) has fitness and metrics NaN, its error is kept in `failures`, the rest keep their numbers.
 """
 
 from __future__ import annotations
 
-import traceback
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -22,20 +20,13 @@ from jaxtyping import Float, Float64, Shaped
 from torch import Tensor
 
 from metaplastic.core import Evaluation
+from metaplastic.platform.faults import FAULTS
+from metaplastic.platform.scorer import Evaluator, Scored, Scorer, one_torch_thread
+
+__all__ = ["EvaluationError", "Evaluator", "Executor", "Failure", "LocalExecutor", "make_executor", "one_torch_thread"]
 
 OnFailure = Literal["count", "raise"]
 """count: a failed individual gets NaN and the search goes on; raise: the first failure stops the run"""
-
-
-@runtime_checkable
-class Evaluator(Protocol):
-    """What scores genomes. A plain object that pickles: it is sent to the workers once."""
-
-    def score(
-        self, genomes: Float64[np.ndarray, "p G"], key: int
-    ) -> tuple[Float[np.ndarray, "p K"], dict[str, np.ndarray]]:
-        """Fitness and metrics (first axis p) of some individuals; a row depends on its own genome and the key alone."""
-        ...
 
 
 class EvaluationError(RuntimeError):
@@ -51,17 +42,8 @@ class Failure(NamedTuple):
     """one line: the error's kind and text"""
     trace: str
     """where it came from, for a log"""
-
-
-class Scored(NamedTuple):
-    """The result of individuals [first, last): all scored, or (if `fitness` is None) one that failed."""
-
-    first: int
-    last: int
-    fitness: Float[np.ndarray, "p K"] | None
-    metrics: Mapping[str, Shaped[np.ndarray, "p *rest"]]
-    error: str = ""
-    trace: str = ""
+    kind: str
+    """raised, out_of_memory (alone), died (with every worker), hung"""
 
 
 class Executor(ABC):
@@ -72,6 +54,8 @@ class Executor(ABC):
             raise ValueError(f"chunk is {chunk}, wanted at least 1 individual")
         self.chunk, self.on_failure = chunk, on_failure
         self.failures: list[Failure] = []
+        self.faults: Counter[str] = Counter(dict.fromkeys(FAULTS, 0))
+        """what went wrong so far, by the names of `faults.FAULTS`"""
         self._objective_count: int | None = None
 
     def evaluate(self, genomes: Float[Tensor, "P G"], key: int, generation: int) -> Evaluation:
@@ -86,9 +70,10 @@ class Executor(ABC):
         pieces = [(first, min(first + self.chunk, len(array))) for first in range(0, len(array), self.chunk)]
         scored = sorted(self._score(array, key, pieces), key=lambda piece: piece.first)
         assert sum(piece.last - piece.first for piece in scored) == len(array)
-        failed = [Failure(generation, s.first, s.error, s.trace) for s in scored if s.fitness is None]
-        self._check(failed, len(array))
+        failed = [Failure(generation, s.first, s.error, s.trace, s.kind) for s in scored if s.fitness is None]
         self.failures += failed
+        self.faults["quarantined"] += len(failed)
+        self._check(failed, len(array))
         return self._gather(scored)
 
     @abstractmethod
@@ -138,10 +123,13 @@ class LocalExecutor(Executor):
 
     def __init__(self, evaluator: Evaluator, chunk: int, on_failure: OnFailure = "count") -> None:
         super().__init__(chunk, on_failure)
-        self.evaluator = evaluator
+        self._scorer = Scorer(evaluator)
 
     def _score(self, genomes: Float64[np.ndarray, "P G"], key: int, pieces: list[tuple[int, int]]) -> list[Scored]:
-        return [result for first, last in pieces for result in score_piece(self.evaluator, genomes, first, last, key)]
+        scored = [one for first, last in pieces for one in self._scorer.score(genomes, first, last, key)]
+        self.faults.update(self._scorer.faults)
+        self._scorer.faults.clear()
+        return scored
 
 
 def make_executor(
@@ -155,45 +143,6 @@ def make_executor(
     from metaplastic.platform.ray_pool import RayExecutor
 
     return RayExecutor(evaluator, workers, chunk, on_failure, **ray_options)
-
-
-def score_piece(
-    evaluator: Evaluator, genomes: Float64[np.ndarray, "P G"], first: int, last: int, key: int
-) -> list[Scored]:
-    """The results of individuals [first, last): one `Scored`, or more where an individual had to be set apart."""
-    # A copy, because arrays in Ray's shared memory are read-only and torch does not know such tensors.
-    some = np.array(genomes[first:last])
-    try:
-        with one_torch_thread():
-            fitness, metrics = evaluator.score(some, key)
-        _check_rows(last - first, {"fitness": fitness, **metrics})
-        return [Scored(first, last, fitness, metrics)]
-    except Exception as error:  # noqa: BLE001  a life may fail in any way; it is counted, and told in `failures`
-        if last - first == 1:
-            return [Scored(first, last, None, {}, f"{type(error).__name__}: {error}", traceback.format_exc())]
-    middle = (first + last) // 2
-    return score_piece(evaluator, genomes, first, middle, key) + score_piece(evaluator, genomes, middle, last, key)
-
-
-@contextmanager
-def one_torch_thread() -> Iterator[None]:
-    """Torch computes in one thread inside: the order of a sum, and so its last bit, may depend on their number."""
-    before = torch.get_num_threads()
-    if before == 1:
-        yield
-        return
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _check_rows(count: int, arrays: Mapping[str, np.ndarray]) -> None:
-    for name, shape in {name: np.shape(array) for name, array in arrays.items()}.items():
-        if len(shape) == 0 or shape[0] != count or (name == "fitness" and len(shape) != 2):
-            wanted = f"({count}, K)" if name == "fitness" else f"({count}, …)"
-            raise ValueError(f"{name} has shape {shape}, wanted {wanted}: one row an individual")
 
 
 def _metric(name: str, scored: list[Scored]) -> Tensor:

@@ -12,6 +12,7 @@ from pydantic import Field, model_validator
 from metaplastic.core import Choice, Component, Layout, Numbers, Value, wrong
 from metaplastic.outer_loop.genome import Path, dotted, replace
 from metaplastic.platform.catalog import slot
+from metaplastic.platform.faults import Patience
 
 
 class Fitness(Value):
@@ -40,6 +41,12 @@ class Execution(Value):
     """GPUs that each Ray actor reserves; 0.25: four share one. With device: cuda, an actor sees its own alone"""
     address: str | None = None
     """Ray cluster to join; a cluster of our own on this machine if absent"""
+    on_failure: Literal["count", "raise"] = "count"
+    """count: an individual that cannot be scored is the worst and set apart; raise: the first one stops the run"""
+    patience: Patience = Patience()
+    """how long a Ray actor may be silent before it is killed and its work done again"""
+    placement: Annotated[float, Field(gt=0)] = 300.0
+    """seconds to wait for room for a first Ray actor"""
     keep: Annotated[int, Field(ge=1)] = 2
     """newest checkpoints that are kept, beside the first with the best fitness so far"""
 

@@ -23,7 +23,7 @@ from metaplastic.core import ConfigError, Evaluation, Gene, Searcher
 from metaplastic.outer_loop.failed_fitness import settle
 from metaplastic.outer_loop.genome import Genome
 from metaplastic.platform import checkpoint as checkpoints
-from metaplastic.platform import environment
+from metaplastic.platform import environment, quarantine
 from metaplastic.platform.checkpoint import Checkpoint
 from metaplastic.platform.durable import DiskError
 from metaplastic.platform.evaluate import evaluate, generation_key, genome_of
@@ -152,7 +152,11 @@ def _search(
         listeners.progress as progress,
         StopRequest(progress.say) as stop,
         make_executor(
-            ExperimentEvaluator(experiment), execution.workers, execution.chunk, **_ray(execution)
+            ExperimentEvaluator(experiment),
+            execution.workers,
+            execution.chunk,
+            execution.on_failure,
+            **_ray(execution),
         ) as executor,
         StatusWriter(directory, executor),
         listeners.tracker as tracker,
@@ -186,7 +190,7 @@ def _generation(
     began = time.perf_counter()
     genomes = searcher.ask()
     key = int(generation_key(experiment.seed, generation))
-    known = len(executor.failures)
+    known, faults = len(executor.failures), executor.faults.copy()
     try:
         evaluation = executor.evaluate(genomes, key, generation)
     except EvaluationError as error:
@@ -195,11 +199,16 @@ def _generation(
         raise ConfigError(f"{line} (where it came from: {listeners.directory.failures})") from None
     for failure in executor.failures[known:]:
         listeners.directory.add_failure(failure._asdict())
+        quarantine.keep(listeners.directory.path, failure, genomes[failure.individual])
     settled = settle(evaluation.fitness)
     settings: Any = experiment.search
     searcher.tell(settled.fitness, settings.behaviour(evaluation.metrics, settled.failed))
     state = next_state(experiment, before, generation, genomes, settled.fitness)
-    _tell(experiment, genome, evaluation, state, time.perf_counter() - began, listeners)
+    happened = {
+        "faults": {name: count - faults[name] for name, count in executor.faults.items()},
+        "workers": {"wanted": experiment.execution.workers, "alive": len(getattr(executor, "pids", ()))},
+    }
+    _tell(experiment, genome, evaluation, state, time.perf_counter() - began, listeners, happened)
     return state
 
 
@@ -210,6 +219,7 @@ def _tell(
     state: State,
     seconds: float,
     listeners: Listeners,
+    happened: dict[str, dict[str, int]],
 ) -> None:
     record = generation_record(
         state.generation,
@@ -221,6 +231,7 @@ def _tell(
         seconds=seconds,
         steps=state.steps,
     )
+    record |= happened
     listeners.directory.add_metrics(record)
     listeners.tracker.log(record)
     listeners.progress.update(record)
@@ -234,7 +245,14 @@ def new_searcher(experiment: Experiment, genome: Genome) -> Searcher:
 
 def _ray(execution: Execution) -> dict[str, Any]:
     """What a pool of workers needs beside their number."""
-    return execution.model_dump(include={"address", "cpus", "gpus"}) if execution.workers else {}
+    if not execution.workers:
+        return {}
+    if execution.device.startswith("cuda") and execution.gpus == 0:
+        raise ConfigError(
+            f"execution.gpus: is 0 with device {execution.device} and {execution.workers} workers, wanted the GPUs "
+            "that each worker reserves, e.g. execution.gpus=0.5 for two on one GPU"
+        )
+    return execution.model_dump(include={"address", "cpus", "gpus", "placement"}) | {"patience": execution.patience}
 
 
 def _ranges(genome: Genome) -> list[dict[str, Any]]:

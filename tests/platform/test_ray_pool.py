@@ -62,7 +62,7 @@ def test_one_worker_gives_the_numbers_of_one_process_and_being_killed_between_ge
         same(pool.evaluate(genomes, OTHER, 0), alone(genomes, OTHER))
         os.kill(next(iter(pool.pids.values())), signal.SIGKILL)
         same(pool.evaluate(genomes, PLAIN, 1), alone(genomes, PLAIN))
-        assert pool.events["lost"] == 1
+        assert pool.events["workers_lost"] == 1
 
 
 def test_two_workers_give_the_numbers_of_one_process_also_when_one_dies_in_the_middle(genomes, tmp_path):
@@ -70,9 +70,9 @@ def test_two_workers_give_the_numbers_of_one_process_also_when_one_dies_in_the_m
         same(pool.evaluate(genomes, PLAIN, 0), alone(genomes, PLAIN))
         events = dict(pool.events)
         assert events.pop("started") in (2, 3)  # the other may be done before a third has started
-        assert events == {"lost": 1, "retried": 1}
+        assert events == {"workers_lost": 1, "retries": 1}
         same(pool.evaluate(genomes, OTHER, 1), alone(genomes, OTHER))
-        assert pool.events["lost"] == 1
+        assert pool.events["workers_lost"] == 1
         assert not pool.failures
 
 
@@ -82,7 +82,7 @@ def test_an_individual_that_outlives_no_worker_is_a_failure_and_the_others_keep_
         assert result.fitness[0].isnan().all()
         assert result.fitness[1:].equal(alone(genomes, PLAIN).fitness[1:])
         assert [(f.generation, f.individual) for f in pool.failures] == [(4, 0)]
-        assert "1 workers died on it" in pool.failures[0].error
+        assert "it cost 1 worker, which died" in pool.failures[0].error
 
 
 def test_an_individual_that_raises_is_a_failure_as_in_one_process(three_workers, genomes):
@@ -91,7 +91,7 @@ def test_an_individual_that_raises_is_a_failure_as_in_one_process(three_workers,
     assert torch.equal(result.fitness.nan_to_num(-9), expected.fitness.nan_to_num(-9))
     assert 0 < len(three_workers.failures) < P
     assert [f[:3] for f in three_workers.failures] == [f[:3] for f in here.failures]
-    assert three_workers.events["lost"] == 0
+    assert three_workers.faults["workers_lost"] == 0
 
 
 def test_an_evaluator_that_cannot_be_loaded_is_told_at_once(genomes):
