@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 import ray
-from ray.exceptions import ActorDiedError, RayError, RayTaskError
+from ray.exceptions import RayError, RayTaskError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from metaplastic.platform.executor import EvaluationError
@@ -107,7 +107,7 @@ class Crew:
             ray.kill(actor)
             raise PoolError(f"a worker cannot load the evaluator: {last_line(error)}\n{error}") from None
         except RayError as error:
-            self.lose(actor, error)
+            self.lose(actor, last_line(error))
             return
         self.idle.append(actor)
         self.fresh.add(actor)
@@ -127,7 +127,7 @@ class Crew:
         self.members.pop(actor, None)
         self.fresh.discard(actor)
 
-    def lose(self, actor: Any, error: RayError) -> None:
+    def lose(self, actor: Any, why: str) -> None:
         """Forget a lost worker, and wait longer for the next the more were lost in a row.
 
         Raises:
@@ -140,9 +140,7 @@ class Crew:
             return
         self._losses_in_a_row += 1
         if self._losses_in_a_row > (LOSSES if self._has_started else STARTS - 1):
-            raise PoolError(
-                f"workers were lost {self._losses_in_a_row} times in a row; the last: {last_line(error)}\n{error}"
-            ) from None
+            raise PoolError(f"workers were lost {self._losses_in_a_row} times in a row; the last: {why}") from None
         self._next_start = now + min(5.0, 0.05 * 2.0 ** (self._losses_in_a_row - 1))
 
     def kill_hung(self, actor: Any, seconds: float) -> None:
@@ -155,7 +153,7 @@ class Crew:
             there = NodeAffinitySchedulingStrategy(member.node, soft=False)
             task: Any = ray.remote(num_cpus=0, max_retries=0)(_kill)
             task.options(scheduling_strategy=there).remote(member.pid)
-        self.lose(actor, ActorDiedError(f"the worker did not answer for {seconds:.3g} s"))
+        self.lose(actor, f"it did not answer within {seconds:.3g} s")
 
     def take_census(self, now: float) -> None:
         """Count machines that went and came since the last look."""

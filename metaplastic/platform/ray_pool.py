@@ -145,7 +145,7 @@ class RayExecutor(Executor):
             self._crew.dismiss(task.actor)
             raise PoolError(f"a worker cannot score: {last_line(error)}\n{error}") from None
         except RayError as error:
-            self._crew.lose(task.actor, error)
+            self._crew.lose(task.actor, last_line(error))
             self._do_again(task.piece, Loss("died", last_line(error), str(error)), now)
             return
         self._limits.add(time.monotonic() - task.began, self._crew.answered(task.actor))
