@@ -6,7 +6,7 @@ from scipy.stats import chisquare
 
 from metaplastic import rng
 from metaplastic.core import ConfigError
-from metaplastic.tasks.bandits.object_choice import ContextualBandit, HarlowChoice, codes, distinct
+from metaplastic.tasks.bandits.object_choice import ContextualBandit, HarlowChoice, codes, distinct, scattered
 from metaplastic.tasks.registry import make
 
 KEYS = rng.fold(rng.root(5), torch.arange(6000))
@@ -35,6 +35,22 @@ def test_objects_never_look_alike_and_their_order_is_random():
     right = block.payoff.argmax(-1)
     assert chisquare(right.flatten().bincount().numpy()).pvalue > 1e-4
     assert (number.gather(-1, right[..., None]) == number.gather(-1, right[..., None])[:1]).all()
+
+
+def seen_codes(stimuli):
+    block = HarlowChoice(stimuli=stimuli, feedback=False).decisions(torch.arange(3000), 0, 1)
+    return set(((block.observation.reshape(-1, 2, 8) > 0) * 2 ** torch.arange(8)).sum(-1).flatten().tolist())
+
+
+def test_stimuli_that_are_held_out_are_an_eighth_and_never_seen_in_training():
+    training, held_out = seen_codes("training"), seen_codes("held_out")
+    assert (len(training), len(held_out)) == (224, 32)
+    assert not training & held_out
+    assert seen_codes("all") == training | held_out
+    shown = codes(torch.tensor(sorted(held_out)), 8)
+    assert shown.mean(0).abs().max() <= 0.25  # every bit is seen both ways
+    for bits in (3, 9):
+        assert scattered(torch.arange(2**bits), bits).unique().tolist() == list(range(2**bits))
 
 
 def test_harlows_objects_pay_plus_and_minus_one():
@@ -83,3 +99,5 @@ def test_who_eliminates_earns_the_ceiling():
 def test_too_few_bits_are_refused():
     with pytest.raises(ConfigError, match="bits is 2, wanted enough for objects = 5"):
         make("HarlowChoice-v0", objects=5, bits=2)
+    with pytest.raises(ConfigError, match="among the 1 that are held_out"):
+        make("HarlowChoice-v0", bits=3, stimuli="held_out")

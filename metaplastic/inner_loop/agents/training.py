@@ -42,6 +42,8 @@ class Update(NamedTuple):
     parts: Loss
     explained: Float[Tensor, " P"]
     """1 - var(R - V) / var(R): how much of the return the critic knows"""
+    weights: Float[Tensor, "P N"]
+    """after it; they go on changing in place, so who wants to keep them copies them"""
 
 
 class History(NamedTuple):
@@ -109,14 +111,19 @@ def _live_and_learn(
         optimiser.step(agents.weights.data, clipped(gradient, clip), rate)
     assert lived is not None
     assert parts is not None
-    return _noted(number, lived, Loss(*(part.detach() for part in parts)), settings)
+    return _noted(number, lived, Loss(*(part.detach() for part in parts)), settings, agents.weights.detach())
 
 
-def _noted(number: int, lived: Lived, parts: Loss, settings: Settings) -> Update:
+def _noted(number: int, lived: Lived, parts: Loss, settings: Settings, weights: Tensor) -> Update:
     trials = lived.trial_end.sum((0, 2)).clamp(min=1)
     steps = lived.alive.sum((0, 2)).clamp(min=1)
     return Update(
-        number, lived.score.sum((0, 2)) / trials, lived.reward.sum((0, 2)) / steps, parts, _known(lived, settings)
+        number,
+        lived.score.sum((0, 2)) / trials,
+        lived.reward.sum((0, 2)) / steps,
+        parts,
+        _known(lived, settings),
+        weights,
     )
 
 

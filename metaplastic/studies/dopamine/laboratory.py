@@ -7,8 +7,8 @@ was trained is kept in the study's folder (`<name>.safetensors`), so that analys
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +52,8 @@ class Trained:
     task: Task
     history: History
     key: Int[Tensor, ""]
+    on_the_way: Mapping[int, Float[Tensor, "P N"]] = field(default_factory=dict)
+    """weights after so many updates, where `train_population` was asked to keep them"""
 
     @property
     def discount(self) -> float:
@@ -61,6 +63,10 @@ class Trained:
     def untrained(self) -> Trained:
         """The same agents at birth: a control."""
         return replace(self, agents=_born(self.network, self.task, len(self.agents.weights), self.key))
+
+    def after(self, updates: int) -> Trained:
+        """The same agents as they were after so many updates, one of `on_the_way`."""
+        return replace(self, agents=self.agents._replace(weights=self.on_the_way[updates]))
 
     def record(
         self,
@@ -85,34 +91,40 @@ class Trained:
         return {name: one.data.numpy() for name, one in found.items()}
 
 
-def train_population(run: Run, name: str, network: Gated, rule: A2C, task: Task, *, births: int = 0) -> Trained:
+def train_population(
+    run: Run, name: str, network: Gated, rule: A2C, task: Task, *, births: int = 0, keep: Sequence[float] = ()
+) -> Trained:
     """One agent a seed of the run, trained on its own episodes; progress is said, weights are kept as `<name>`.
 
-    `births` shifts the numbers of the seeds, for populations that must not share births.
+    `births` shifts the numbers of the seeds, for populations that must not share births. `keep`: fractions of the
+    training after which the weights are kept too (`on_the_way`).
     """
     key = rng.root(run.seed)
     streams = torch.arange(births, births + run.seeds)
     agents = _born(network, task, run.seeds, key, births)
     updates = {"quick": max(1, rule.updates // 20)}.get(run.scale, rule.updates)
     rule = rule.model_copy(update={"updates": updates})
-    told = _teller(run, name, updates)
+    wanted = {round(fraction * updates) for fraction in keep}
+    kept = {0: agents.weights} if 0 in wanted else {}
+    say = _teller(run, name, updates)
+
+    def told(update: Update) -> None:
+        say(update)
+        if update.number + 1 in wanted:
+            kept[update.number + 1] = update.weights.clone()
+
     compiled = updates >= COMPILED_FROM
     trained, history = train(agents, rule, Reward(), task, key, streams=streams, told=told, compiled=compiled)
-    save_file({"weights": trained.weights.contiguous()}, run.out / f"{name}.safetensors")
-    return Trained(trained, network, rule, task, history, key)
+    saved = {"weights": trained.weights, **{f"after_{number}": weights for number, weights in kept.items()}}
+    save_file({each: weights.contiguous() for each, weights in saved.items()}, run.out / f"{name}.safetensors")
+    return Trained(trained, network, rule, task, history, key, kept)
 
 
 def load_weights(trained: Trained, file: Path) -> Trained:
     """The population with the weights that `train_population` kept in a file."""
-    weights = load_file(file)["weights"]
-    return Trained(
-        trained.agents._replace(weights=weights),
-        trained.network,
-        trained.rule,
-        trained.task,
-        trained.history,
-        trained.key,
-    )
+    saved = load_file(file)
+    kept = {int(name.removeprefix("after_")): weights for name, weights in saved.items() if name != "weights"}
+    return replace(trained, agents=trained.agents._replace(weights=saved["weights"]), on_the_way=kept)
 
 
 def reward_blind(network: Gated) -> Gated:

@@ -7,6 +7,7 @@ after one wrong choice of two objects which is right. Of K objects the right one
 
 `HarlowChoice-v0` is Harlow's learning to learn (1949) without the walk: two random codes of +1 and -1 (default 8 bits),
 +1 or -1 for the choice, 6 trials. It is our form of simulation 5 of Wang et al. 2018 (whose walk is `harlow.py`).
+An eighth of the codes, scattered among all, may be held out of training (`stimuli`).
 `ContextualBandit-v0` shows a colour drawn from U(0, 1)^3 and its complement left and right; one is right (a demo of
 A. Juliani for meta-reinforcement learning, 2016): 1 or 0 for the choice, 100 trials.
 """
@@ -15,16 +16,23 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from types import MappingProxyType
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec, wrong
+from metaplastic.tasks.base import one_of
 from metaplastic.tasks.decisions import DecisionTask, Question
+
+Stimuli = Literal["all", "training", "held_out"]
+HELD_OUT = 8
+"""one code of so many is held out of training"""
+ODD = 0x9E3779B1
+"""2^32 / golden ratio; multiples of it are spread evenly"""
 
 
 class Objects(NamedTuple):
@@ -122,12 +130,22 @@ class HarlowChoice(_ObjectChoice):
     """W, numbers of +1 and -1 that show an object"""
     loss: float = Field(default=-1.0, ge=-1, le=0)
     """payoff of a wrong choice"""
+    stimuli: Annotated[Stimuli, BeforeValidator(one_of(Stimuli))] = "all"
+    """which codes the objects are drawn from: all, seven eighths for training, or the eighth that is held out of it"""
 
     @model_validator(mode="after")
     def _has_codes(self) -> HarlowChoice:
-        if 2**self.bits < self.objects:
-            raise wrong(f"bits is {self.bits}, wanted enough for objects = {self.objects} different codes")
+        first, end = self._drawn
+        if end - first < self.objects:
+            of = "" if self.stimuli == "all" else f" among the {end - first} that are {self.stimuli}"
+            raise wrong(f"bits is {self.bits}, wanted enough for objects = {self.objects} different codes{of}")
         return self
+
+    @property
+    def _drawn(self) -> tuple[int, int]:
+        """Numbers [first, end) that are drawn from, before they are scattered."""
+        count, held = 2**self.bits, 2**self.bits // HELD_OUT
+        return {"all": (0, count), "training": (held, count), "held_out": (0, held)}[self.stimuli]
 
     @property
     def object_count(self) -> int:
@@ -141,7 +159,9 @@ class HarlowChoice(_ObjectChoice):
 
     def looks(self, key: Int[Tensor, "*B"]) -> Float[Tensor, "*B K W"]:
         """Codes of +1 and -1."""
-        return codes(distinct(key, 2**self.bits, self.objects), self.bits)
+        first, end = self._drawn
+        number = distinct(key, end - first, self.objects) + first
+        return codes(number if self.stimuli == "all" else scattered(number, self.bits), self.bits)
 
 
 class ContextualBandit(_ObjectChoice):
@@ -182,6 +202,15 @@ def distinct(key: Int[Tensor, "*B"], n: int, k: int) -> Int[Tensor, "*B K"]:
             taken = taken | (drawn == before)
         chosen.append(torch.where(taken, last, drawn))
     return torch.stack(chosen, -1)
+
+
+def scattered(number: Int[Tensor, "*B"], bits: int) -> Int[Tensor, "*B"]:
+    """A fixed permutation of [0, 2^bits) that scatters neighbours: multiply by an odd number, fold, and once more."""
+    last = 2**bits - 1
+    for _ in range(2):
+        number = number * ODD & last
+        number = number ^ number >> (bits + 1) // 2
+    return number
 
 
 def codes(number: Int[Tensor, "*B"], bits: int) -> Float[Tensor, "*B W"]:
