@@ -43,6 +43,8 @@ class Execution(Value):
     """Ray cluster to join; a cluster of our own on this machine if absent"""
     on_failure: Literal["count", "raise"] = "count"
     """count: an individual that cannot be scored is the worst and set apart; raise: the first one stops the run"""
+    attempts: Annotated[int, Field(ge=1)] = 3
+    """Ray actors that a chunk may cost before it is cut in two to find the individual at fault"""
     patience: Patience = Patience()
     """how long a Ray actor may be silent before it is killed and its work done again"""
     placement: Annotated[float, Field(gt=0)] = 300.0

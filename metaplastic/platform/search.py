@@ -252,7 +252,9 @@ def _ray(execution: Execution) -> dict[str, Any]:
             f"execution.gpus: is 0 with device {execution.device} and {execution.workers} workers, wanted the GPUs "
             "that each worker reserves, e.g. execution.gpus=0.5 for two on one GPU"
         )
-    return execution.model_dump(include={"address", "cpus", "gpus", "placement"}) | {"patience": execution.patience}
+    return execution.model_dump(include={"address", "cpus", "gpus", "placement", "attempts"}) | {
+        "patience": execution.patience
+    }
 
 
 def _ranges(genome: Genome) -> list[dict[str, Any]]:

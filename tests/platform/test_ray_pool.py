@@ -1,4 +1,4 @@
-"""A pool of Ray actors gives the numbers of one process, also when workers die in the middle of a generation."""
+"""A pool of Ray actors gives the numbers of one process, also when a worker dies; more faults: `test_faults_*.py`."""
 
 import os
 import signal
@@ -7,10 +7,10 @@ import stat
 import pytest
 import ray
 import torch
-from toy_evaluators import ByKey, CannotLoad, Dies, Fails, Sphere, Threads
+from toy_evaluators import ByKey, Dies, Fails, Sphere, Threads
 
 from metaplastic.platform.executor import LocalExecutor
-from metaplastic.platform.ray_pool import PoolError, RayExecutor
+from metaplastic.platform.ray_pool import RayExecutor
 
 P, G, CHUNK = 13, 5, 3
 
@@ -76,15 +76,6 @@ def test_two_workers_give_the_numbers_of_one_process_also_when_one_dies_in_the_m
         assert not pool.failures
 
 
-def test_an_individual_that_outlives_no_worker_is_a_failure_and_the_others_keep_their_numbers(genomes, tmp_path):
-    with RayExecutor(Dies(tmp_path, times=99), 1, CHUNK, attempts=1) as pool:
-        result = pool.evaluate(genomes, PLAIN, 4)
-        assert result.fitness[0].isnan().all()
-        assert result.fitness[1:].equal(alone(genomes, PLAIN).fitness[1:])
-        assert [(f.generation, f.individual) for f in pool.failures] == [(4, 0)]
-        assert "it cost 1 worker, which died" in pool.failures[0].error
-
-
 def test_an_individual_that_raises_is_a_failure_as_in_one_process(three_workers, genomes):
     here = LocalExecutor(EVALUATORS, CHUNK)
     expected, result = here.evaluate(genomes, RAISES, 0), three_workers.evaluate(genomes, RAISES, 0)
@@ -92,14 +83,6 @@ def test_an_individual_that_raises_is_a_failure_as_in_one_process(three_workers,
     assert 0 < len(three_workers.failures) < P
     assert [f[:3] for f in three_workers.failures] == [f[:3] for f in here.failures]
     assert three_workers.faults["workers_lost"] == 0
-
-
-def test_an_evaluator_that_cannot_be_loaded_is_told_at_once(genomes):
-    with (
-        RayExecutor(CannotLoad(), 1, CHUNK) as pool,
-        pytest.raises(PoolError, match="needs a data set that is not here"),
-    ):
-        pool.evaluate(genomes, PLAIN, 0)
 
 
 def test_torch_computes_in_one_thread_in_a_worker(three_workers, genomes):
