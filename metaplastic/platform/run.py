@@ -87,14 +87,21 @@ class RunDirectory:
         durable.write(self.path / name, durable.dumps(value, indent=1) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """What `write_json` kept; {} if there is none.
+        """The mapping that `write_json` kept; {} if there is none.
 
         Raises:
             ConfigError: if the file cannot be understood.
         """
+        return self._read(name) or {}
+
+    def read_list(self, name: str) -> list[Any]:
+        """The list that `write_json` kept; [] if there is none."""
+        return self._read(name) or []
+
+    def _read(self, name: str) -> Any:
         path = self.path / name
         if not path.exists():
-            return {}
+            return None
         try:
             return json.loads(path.read_text(encoding="utf-8"))
         except json.JSONDecodeError as error:
