@@ -49,6 +49,8 @@ class Value(BaseModel):
         return data
 
 
+MOST, DEEPEST = 1_000_000, 200
+"""values and levels of a YAML text, its aliases written out"""
 MANY = 30
 """names that are still listed where one of them is wanted"""
 
@@ -99,12 +101,38 @@ _Loader.add_implicit_resolver(
 def read_yaml(text: str, source: str) -> Any:
     """Plain values of a YAML text: 1e-3 is a number, no key comes twice; `ConfigError` with line and column."""
     try:
-        return yaml.load(text, _Loader)  # a safe loader
+        return _plain_values(_Loader(text), source)
+    except RecursionError:
+        raise ConfigError(f"{source}: is nested too deeply, wanted at most {DEEPEST} levels") from None
     except yaml.MarkedYAMLError as why:
         where = f" line {why.problem_mark.line + 1}, column {why.problem_mark.column + 1}" if why.problem_mark else ""
         raise ConfigError(f"{source}:{where}: {why.problem or why.context}") from None
     except yaml.YAMLError as why:
         raise ConfigError(f"{source}: {' '.join(str(why).split())}") from None
+
+
+def _plain_values(loader: _Loader, source: str) -> Any:
+    """What the text holds; refused before anything is made of it, if its aliases would make it endless."""
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if (count := _expanded(node, {}, DEEPEST)) > MOST:
+            raise ConfigError(f"{source}: its aliases stand for {count:.2g} values, wanted at most {MOST}")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _expanded(node: yaml.Node, known: dict[int, int], levels: int) -> int:
+    """Values that a node comes to when every alias is written out; RecursionError if it is too deep or holds itself."""
+    if levels == 0:
+        raise RecursionError
+    if id(node) not in known:
+        below = [part for pair in node.value for part in pair] if isinstance(node, yaml.MappingNode) else node.value
+        parts = below if isinstance(node, yaml.CollectionNode) else ()
+        known[id(node)] = 1 + sum(_expanded(part, known, levels - 1) for part in parts)
+    return known[id(node)]
 
 
 def override_setting(data: dict[str, Any], override: str) -> None:

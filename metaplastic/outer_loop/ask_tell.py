@@ -11,8 +11,8 @@ threadpoolctl; `torch.set_num_threads` would leave the whole process changed eve
 
 The global generators are as they were before: EvoTorch draws from PyTorch's, for nothing, wherever it makes noise.
 
-`state` is a pickle, because the libraries' searchers are Python objects. `restore` must only be given bytes that
-`state` wrote in the same run directory: reading a stranger's pickle runs a stranger's code.
+`state` is a pickle, because the libraries' searchers are Python objects. `restore` reads it by names on a list alone
+(`searcher_pickle.py`), so a pickle that would run a stranger's code is refused.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaplastic.core import Searcher
+from metaplastic.outer_loop import searcher_pickle
 from metaplastic.outer_loop.searcher_settings import SearcherSettings
 
 
@@ -90,12 +91,13 @@ class AskTell(Searcher):
         return pickle.dumps({**begun, "generation": self.generation, "asked": self._asked, "memory": self.memory()})
 
     def restore(self, state: bytes) -> None:
-        """Go on from what `state` gave; only for bytes that this run wrote.
+        """Go on from what `state` gave.
 
         Raises:
-            ValueError: if the state is of a searcher with other settings, genes or objectives.
+            ValueError: if the state is of a searcher with other settings, genes or objectives, or names what no
+                searcher's state needs.
         """
-        known = pickle.loads(state)
+        known = searcher_pickle.loads(state, type(self).__module__)
         for name, mine in self.identity.items():
             if known["identity"][name] != mine:
                 raise ValueError(
