@@ -141,7 +141,16 @@ WORKLOADS = {
         10,
     ),
     "yang19 ctxdm1, render": Workload(
-        "yang19.ctxdm1-v0", {"preset": "yang19"}, "render", "neurogym", ("yang19.ctxdm1-v0", "20", "render"), None, 20
+        "yang19.ctxdm1-v0",
+        {"preset": "neurogym", "dt": 20.0},  # 33 channels, as the peer has
+        "render",
+        "neurogym",
+        ("yang19.ctxdm1-v0", "20", "render"),
+        None,
+        20,
+    ),
+    "yang19 ctxdm1, render (85 channels)": Workload(
+        "yang19.ctxdm1-v0", {"preset": "yang19"}, "render", "neurogym", ("yang19.ctxdm1-v0", "20", "render")
     ),
     "bandit, step": Workload("Bandit-v0", {}, "step", "neurogym", ("Bandit-v0", "100", "step"), 10, 10),
     "bandit, step (gymnax)": Workload("Bandit-v0", {}, "step", "gymnax", ("BernoulliBandit-misc",)),

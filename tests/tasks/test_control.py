@@ -158,6 +158,16 @@ def test_a_life_keeps_its_body_and_hides_what_it_should(id):
     assert "meta-learning" in task.tags_of_settings()
 
 
+def test_carts_begin_uniformly_and_their_four_numbers_are_unrelated():
+    count = 40_000
+    state, _ = make("CartPole-v1").reset(torch.arange(count))
+    drawn = torch.stack(tuple(state.world)).double()  # two of them from each word
+    assert drawn.abs().max() <= 0.05
+    bins = torch.stack([torch.histc(row, 20, -0.05, 0.05) for row in drawn])
+    assert ((bins - count / 20).square() / (count / 20)).sum(-1).max() < 55  # chi squared of 19, p 2e-5
+    assert (torch.corrcoef(drawn) - torch.eye(4)).abs().max() < 5 / math.sqrt(count)
+
+
 def test_a_fallen_pole_scores_the_steps_it_stood():
     task = make("CartPole-v1", trials=1)
     seen = task.rollout(lambda state, _: torch.ones_like(state.trial), torch.arange(3), 15)

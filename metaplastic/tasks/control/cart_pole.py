@@ -25,7 +25,8 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.tasks.control.base import GYMNASIUM, PRESETS, ControlTask, Factor, Physics, factors, scores, start
+from metaplastic import rng
+from metaplastic.tasks.control.base import GYMNASIUM, PRESETS, ControlTask, Factor, Physics, factors, scores
 from metaplastic.tasks.control.world_values import Measured
 from metaplastic.tasks.worlds import Happening
 
@@ -95,9 +96,10 @@ class CartPole(ControlTask):
         return widths, 2, {"dt": TAU * 1000, "trial_steps": STEPS, "action_names": ("left", "right")}
 
     def begin(self, key: Int[Tensor, "*B"], life: Physics | None, trial: Int[Tensor, "*B"], before: Any) -> Cart:
-        """Nearly upright, nearly at rest."""
+        """Nearly upright, nearly at rest; each half of a word is a number, for a compiled step draws in every lane."""
         del life, trial, before
-        return Cart(*start(key, 4, 0.05))
+        halves = [half for word in (rng.word(key, 0), rng.word(key, 1)) for half in (word, word << 32)]
+        return Cart(*(rng.uniform(half) * 0.1 - 0.05 for half in halves))
 
     def advance(
         self,
