@@ -83,6 +83,20 @@ def status(run: Annotated[Path, typer.Argument(help="run directory")]) -> None:
 
 
 @app.command()
+def export(
+    run: Annotated[Path, typer.Argument(help="run directory")],
+    table: Annotated[str, typer.Option(help="metrics, genes (one row a generation) or champion (one row a gene)")] = (
+        "metrics"
+    ),
+    out: Annotated[Path | None, typer.Option(help="file: .csv or .parquet; CSV on standard output if absent")] = None,
+) -> None:
+    """Write a run as a table for other programs."""
+    from metaplastic.platform.export import export as write
+
+    typer.echo(write(run, table, out))
+
+
+@app.command()
 def launch(
     where: Annotated[str, typer.Argument(help="local, ray-job, slurm, kubernetes or cloud", show_default=False)],
     file: File,
