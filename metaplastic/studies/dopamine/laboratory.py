@@ -6,6 +6,7 @@ was trained is kept in the study's folder (`<name>.safetensors`), so that analys
 
 from __future__ import annotations
 
+import csv
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -26,7 +27,7 @@ from metaplastic.inner_loop.agents.training import History, Update, train
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.objectives import Reward
-from metaplastic.inner_loop.recording import Labelled
+from metaplastic.inner_loop.recording import Labelled, save
 from metaplastic.platform.progress import duration
 from metaplastic.studies.study import Run
 
@@ -130,6 +131,28 @@ def load_weights(trained: Trained, file: Path) -> Trained:
 def reward_blind(network: Gated) -> Gated:
     """The network without the reward as an input: the control that cannot learn within an episode."""
     return network.model_copy(update={"reward_input": False})
+
+
+def save_recording(arrays: Arrays, stem: Path, *, table: bool = False) -> None:
+    """Keep a recording as `<stem>.safetensors` and `<stem>.json`; with `table` also as `<stem>.csv`.
+
+    The table is tidy: one row a step of an episode of a seed, one column a number (`hidden.3`), for people who analyse
+    elsewhere.
+    """
+    save(stem, to_labelled(arrays))
+    if not table:
+        return
+    steps, seeds, episodes = arrays["action"].shape
+    places = np.indices((steps, seeds, episodes)).reshape(3, -1)
+    columns: dict[str, np.ndarray] = dict(zip(("step", "seed", "episode"), places, strict=True))
+    for name, array in arrays.items():
+        flat = array.reshape(steps * seeds * episodes, -1)
+        names = [name] if flat.shape[1] == 1 else [f"{name}.{number}" for number in range(flat.shape[1])]
+        columns |= dict(zip(names, flat.T, strict=True))
+    with Path(f"{stem}.csv").open("w", encoding="utf-8", newline="") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(columns)
+        rows.writerows(zip(*(column.tolist() for column in columns.values()), strict=True))
 
 
 def to_labelled(arrays: Arrays) -> dict[str, Labelled]:
