@@ -90,11 +90,12 @@ def again(piece: Piece, loss: Loss, attempts: int, faults: Counter[str]) -> list
     """What is to be done after a piece has cost a worker: itself once more, its halves, or nothing (it is at fault).
 
     A piece may cost `attempts` workers; one that hangs only two, since each takes long to notice. Halves of a piece
-    that was cut in two are given up sooner: two workers each, or one where it hung.
+    that was cut in two are given up sooner: two workers each, or one where it hung; an individual alone gets two, the
+    second with four times the limit.
     """
     first, last = piece.first, piece.last
     lost, hung = piece.lost + 1, piece.hung + (loss.kind == "hung")
-    if lost < attempts and hung < 2:
+    if lost < attempts and hung < (2 if last - first > 1 else 3):
         faults["retries"] += 1
         return [Piece(first, last, lost, hung)]
     if last - first == 1:
