@@ -51,9 +51,11 @@ class RunDirectory:
         if out is None:
             return cls(_numbered(Path(below), name))
         path = Path(out)
-        if path.exists() and not path.is_dir():
+        with durable.writing(path):  # a folder that may not be looked into may not be written to either
+            is_file, is_taken = path.exists() and not path.is_dir(), path.is_dir() and not _is_unborn(path)
+        if is_file:
             raise ConfigError(f"out is {path}, a file; wanted a new directory, choose another --out")
-        if path.is_dir() and not _is_unborn(path):
+        if is_taken:
             raise ConfigError(
                 f"out is {path}, which is not empty, and nothing is overwritten; choose another --out, or go on with "
                 f"`metaplastic resume {path}`"

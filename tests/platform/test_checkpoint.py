@@ -1,5 +1,6 @@
 """A checkpoint is whole or not there; a damaged one is passed over aloud."""
 
+import errno
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ import pytest
 
 import metaplastic
 from metaplastic.platform import checkpoint as checkpoints
+from metaplastic.platform import durable
 from metaplastic.platform.checkpoint import Checkpoint, load, save
 
 STATE = Checkpoint(
@@ -133,6 +135,30 @@ def test_a_process_killed_while_it_saves_leaves_the_checkpoint_before(tmp_path, 
     same(load(tmp_path), STATE)
     assert not caplog.messages
     save(tmp_path, replace(STATE, generation=6))
+    assert not list(tmp_path.glob(".tmp-*"))
+
+
+@pytest.mark.parametrize("failing", range(1, 11))
+def test_a_disk_that_fills_up_at_any_moment_of_a_save_leaves_the_checkpoint_before(tmp_path, monkeypatch, failing):
+    """Four files are forced to disk, each with its folder, then the folder of all: nine times, of which one fails."""
+    save(tmp_path, STATE)
+    calls = iter(range(1, 99))
+
+    def fsync(handle, whole=os.fsync):
+        if next(calls) == failing:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        whole(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    new = replace(STATE, generation=6)
+    if failing == 10:
+        save(tmp_path, new)
+        same(load(tmp_path), new)
+        return
+    with pytest.raises(durable.DiskError, match="cannot be written: No space left on device; make room on that disk"):
+        save(tmp_path, new)
+    found = load(tmp_path)
+    same(found, STATE if failing < 9 else new)  # at the ninth it is in its place already
     assert not list(tmp_path.glob(".tmp-*"))
 
 

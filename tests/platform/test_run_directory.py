@@ -1,5 +1,6 @@
 """A run's directory is made new, never overwritten, and its metrics are the truth."""
 
+import errno
 import json
 import os
 import signal
@@ -11,11 +12,12 @@ import pytest
 import torch
 from safetensors.numpy import load_file
 
-from metaplastic.core import Evaluation
+from metaplastic.core import ConfigError, Evaluation
 from metaplastic.platform import durable, environment
-from metaplastic.platform.interrupt import StopRequest
+from metaplastic.platform.interrupt import NAMES, StopRequest
 from metaplastic.platform.metrics import describe, generation_record
 from metaplastic.platform.run import RunDirectory
+from metaplastic.platform.run_lock import RunLock, holder
 
 
 def test_runs_of_one_name_are_numbered(tmp_path):
@@ -176,6 +178,67 @@ def test_a_generation_without_survivors_has_a_record_too():
 def test_quantiles_agree_with_numpy():
     values = torch.sin(torch.arange(37, dtype=torch.float64) ** 2)
     assert describe(values)["quantiles"] == pytest.approx(np.percentile(values.numpy(), [5, 25, 50, 75, 95]))
+
+
+def test_a_run_that_is_in_use_is_refused_with_the_name_of_its_holder(tmp_path):
+    assert holder(tmp_path) is None
+    with RunLock(tmp_path):
+        assert holder(tmp_path)["pid"] == os.getpid()
+        with (
+            pytest.raises(ConfigError, match=rf"is in use by process {os.getpid()} on \S+, since 20"),
+            RunLock(tmp_path),
+        ):
+            pass
+    assert holder(tmp_path) is None
+    with RunLock(tmp_path):
+        pass
+
+
+def test_a_file_system_without_locks_is_told_and_does_not_stop_a_run(tmp_path, monkeypatch, caplog):
+    def flock(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", flock)
+    with RunLock(tmp_path):
+        assert "the file system keeps no locks" in caplog.text
+
+
+def test_what_a_search_that_was_killed_before_it_began_leaves_is_no_obstacle(tmp_path):
+    (tmp_path / "run.lock").touch()
+    (tmp_path / ".tmp-experiment.yaml").touch()
+    assert RunDirectory.create("a", out=tmp_path).path == tmp_path
+
+
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_the_recent_records_are_read_without_the_rest(tmp_path, count):
+    run = RunDirectory.create("a", out=tmp_path / "a")
+    assert run.recent(count) == []
+    for generation in range(20):
+        run.add_metrics({"generation": generation, "long": "x" * 9000})
+    with (run.path / "metrics.jsonl").open("a") as file:
+        file.write('{"generation": 20, "lo')
+    assert [record["generation"] for record in run.recent(count)] == list(range(20))[-count:]
+
+
+def test_the_file_of_failures_does_not_grow_for_ever(tmp_path, monkeypatch):
+    monkeypatch.setattr("metaplastic.platform.run.FAILURES_BYTES", 500)
+    run = RunDirectory.create("a", out=tmp_path / "a")
+    for individual in range(50):
+        run.add_failure({"individual": individual, "trace": "x" * 90})
+    assert 500 <= run.failures.stat().st_size < 650
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR1])
+def test_every_signal_asks_to_stop_and_a_repeated_one_from_a_launcher_changes_nothing(number):
+    said = []
+    with StopRequest(said.append) as stop:
+        os.kill(os.getpid(), number)
+        assert stop.signal == number
+        for repeated in (signal.SIGTERM, signal.SIGUSR1):
+            os.kill(os.getpid(), repeated)
+        assert stop.signal == number
+    assert len(said) == 1
+    assert said[0].startswith(NAMES[number])
 
 
 def test_the_first_ctrl_c_asks_and_the_second_stops():
