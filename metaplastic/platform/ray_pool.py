@@ -17,12 +17,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import ray
-from jaxtyping import Float64
+from jaxtyping import Float, Float64
 from ray.exceptions import RayError, RayTaskError
+from torch import Tensor
 
+from metaplastic.core import Evaluation
 from metaplastic.platform.executor import Evaluator, Executor, OnFailure, Scored
 from metaplastic.platform.faults import Limits, Loss, Patience, Piece, again
 from metaplastic.platform.ray_crew import Crew, Need, PoolError, last_line, limit_of
+from metaplastic.platform.ray_metrics import PoolMetrics
 from metaplastic.platform.ray_session import Session
 
 __all__ = ["PoolError", "RayExecutor"]
@@ -73,6 +76,7 @@ class RayExecutor(Executor):
         self.workers, self.attempts = workers, attempts
         self.chunks = {"waiting": 0, "in_flight": 0, "done": 0}
         self._limits = Limits(patience or Patience())
+        self._metrics = PoolMetrics()
         self.session = Session(address, workers, cpus, gpus)
         try:
             self._crew = Crew(evaluator, Need(workers, cpus, gpus, placement), self.faults)
@@ -94,6 +98,14 @@ class RayExecutor(Executor):
     def events(self) -> dict[str, int]:
         """How many workers were started, and the faults that have occurred."""
         return {"started": self._crew.started, **{name: count for name, count in self.faults.items() if count}}
+
+    def evaluate(self, genomes: Float[Tensor, "P G"], key: int, generation: int) -> Evaluation:
+        """As every executor; what came of it is also told to Prometheus, where Ray can."""
+        result = super().evaluate(genomes, key, generation)
+        best = result.fitness[:, 0].nan_to_num(-math.inf).max()
+        faults = {"retries": self.faults["retries"], "lost": self.faults["workers_lost"] + self.faults["hung"]}
+        self._metrics.set({"generation": generation, "best_fitness": float(best), **faults})
+        return result
 
     def close(self) -> None:
         """End our workers, and Ray itself if we started it."""
@@ -135,6 +147,7 @@ class RayExecutor(Executor):
 
     def _count(self, now: Generation) -> None:
         self.chunks.update(waiting=len(now.todo), in_flight=len(now.busy), done=len(now.results))
+        self._metrics.often({"workers_alive": len(self._crew.members), "chunks_in_flight": len(now.busy)})
 
     def _receive(self, reference: Any, now: Generation) -> None:
         """A piece came back, or its worker was lost."""
