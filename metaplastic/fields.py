@@ -152,6 +152,8 @@ class Slot:
 def own_class(what: str, kind: str) -> type[Component]:
     """The class that `module:Class` names, a `what` of a lab's own."""
     module, _, name = kind.partition(":")
+    if not all(part.isidentifier() for part in [*module.split("."), name]):
+        raise wrong(f"kind is {kind!r}, wanted a class of your own as module:Class, like mylab.maze:Maze")
     try:
         found = getattr(importlib.import_module(module), name, None)
     except ImportError as why:
