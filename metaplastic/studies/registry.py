@@ -7,7 +7,12 @@ import importlib
 from metaplastic.core import ConfigError, near_miss
 from metaplastic.studies.study import Study
 
-STUDIES: dict[str, tuple[str, str]] = {}
+STUDIES: dict[str, tuple[str, str]] = {
+    "bandits": ("dopamine.bandits", "BanditStudy"),
+    "matching": ("dopamine.matching", "MatchingStudy"),
+    "volatility": ("dopamine.volatility", "VolatilityStudy"),
+    "distributional": ("dopamine.distributional", "DistributionalStudy"),
+}
 """name -> (module below metaplastic.studies, class)"""
 
 
