@@ -23,6 +23,7 @@ from metaplastic.tasks.bandits.independent import Bandit
 from metaplastic.tasks.bandits.inferred_value import InferredValue
 from metaplastic.tasks.bandits.object_choice import ContextualBandit, HarlowChoice
 from metaplastic.tasks.bandits.reversal import ReversalBandit
+from metaplastic.tasks.bandits.risky import RiskyChoice
 from metaplastic.tasks.bandits.two_step import TwoStep
 from metaplastic.tasks.bandits.volatile import VolatileBandit
 from metaplastic.tasks.base import TensorTask
@@ -152,6 +153,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReadySetGoRamp-v0": ReadySetGoRamp,
     "ReadySetGoReadout-v0": ReadySetGoReadout,
     "ReversalBandit-v0": ReversalBandit,
+    "RiskyChoice-v0": RiskyChoice,
     "SequenceExecution-v0": SequenceExecution,
     "SequentialMNIST-v0": SequentialMNIST,
     "StoreRecall-v0": StoreRecall,
