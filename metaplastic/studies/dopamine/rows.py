@@ -16,7 +16,7 @@ def row(
     share: float = 0.75,
 ) -> Claim:
     """A claim on one number a seed; it is within if `share` of the seeds are."""
-    holds = [bound(value) for value in values]
+    holds = [bool(bound(value)) for value in values]  # numpy has a bool of its own
     text = f"{mean_and_error(values)}; {sum(holds)} of {len(holds)}"
     return Claim(what, published, source, text, enough(holds, share))
 
