@@ -27,11 +27,11 @@ from metaplastic.platform.metrics import flatten
 from metaplastic.platform.run import RunDirectory
 
 TRACKER = "tracker.json"
-FINISH_SECONDS = 20.0
+FINISH_SECONDS = 60.0
 """how long the end of a search waits for W&B"""
 WAITING = 10_000
 """generations that W&B may be behind before it is given up"""
-BOUNDS = {"login_timeout": 30, "init_timeout": 60, "finish_timeout": 15}
+BOUNDS = {"login_timeout": 30, "init_timeout": 60, "finish_timeout": 50}
 """seconds, names of W&B's own settings"""
 warn = logging.getLogger(__name__).warning
 
