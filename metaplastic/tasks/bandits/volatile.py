@@ -135,11 +135,15 @@ class VolatileBandit(ArmsTask):
     def birth(self, key: Int[Tensor, "*B"]) -> Arms:
         """The expected payoffs of the arms at every trial."""
         words = rng.words(rng.fold(key, 0), 2)
-        volatile_first = rng.below(words[..., 0], 2).to(torch.bool)
+        volatile_first = _comes_first(words)
         is_volatile = self._volatile(volatile_first)
         changes = self._changes(rng.fold(key, 1), volatile_first, is_volatile)
         good = torch.where(is_volatile, self.volatile_good, self.stable_good).to(torch.float32)
         return Arms(switching.means_of(rng.below(words[..., 1], 2), changes, good, 2))
+
+    def volatile_parts(self, key: Int[Tensor, "*B"]) -> Bool[Tensor, "*B N"]:
+        """Whether each trial of the lives with these parameter keys is in a volatile part."""
+        return self._volatile(_comes_first(rng.words(rng.fold(key, 0), 2)))
 
     def _volatile(self, volatile_first: Bool[Tensor, "*B"]) -> Bool[Tensor, "*B N"]:
         """Whether each trial is in a volatile part."""
@@ -186,6 +190,11 @@ class VolatileBandit(ArmsTask):
         """One coin for both: where arm 0 does not pay, arm 1 does."""
         pays = rng.coin(rng.word(key, 0), means[..., 0])
         return torch.stack((pays, ~pays), -1).to(torch.float32)
+
+
+def _comes_first(words: Int[Tensor, "*B 2"]) -> Bool[Tensor, "*B"]:
+    """Whether a life begins with its volatile part, from the first of its words."""
+    return rng.below(words[..., 0], 2).to(torch.bool)
 
 
 @lru_cache
