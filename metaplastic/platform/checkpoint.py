@@ -5,8 +5,8 @@ place, its manifest with the SHA-256 of every file last, forced to disk, and mov
 kept, and the first that held the best fitness so far. Reading takes the newest one whose hashes are right, and says in
 one line if it had to pass over another.
 
-The searcher's bytes may be a pickle, which can run code when it is read. They come from the run's own directory and go
-back to the searcher that wrote them, nothing else is unpickled; do not resume a run of somebody you do not trust.
+The searcher's bytes may be a pickle. They go back to the searcher that wrote them, which reads names on a list alone
+(`outer_loop/searcher_pickle.py`); nothing else is unpickled. A searcher of your own may be less careful.
 """
 
 from __future__ import annotations
@@ -163,6 +163,7 @@ def _all(folder: Path) -> list[Path]:
 
 
 def _read(path: Path) -> Checkpoint:
+    from safetensors import SafetensorError
     from safetensors.numpy import load as load_arrays
 
     manifest = json.loads((path / MANIFEST).read_bytes())
@@ -173,11 +174,14 @@ def _read(path: Path) -> Checkpoint:
         files[name] = (path / name).read_bytes()
         if hashlib.sha256(files[name]).hexdigest() != manifest["sha256"][name]:
             raise ValueError(f"{name} is not what was written")
-    arrays = load_arrays(files["arrays.safetensors"])
+    try:
+        arrays, state = load_arrays(files["arrays.safetensors"]), json.loads(files["state.json"])
+    except (SafetensorError, RecursionError) as error:  # hostile files can have right hashes
+        raise ValueError(f"its arrays or state cannot be read: {error}") from None
     return Checkpoint(
         searcher=files["searcher.bin"],
         best_genome=arrays.pop("best_genome"),
         best_fitness=arrays.pop("best_fitness"),
         histories={name.removeprefix("history."): array for name, array in arrays.items()},
-        **json.loads(files["state.json"]),
+        **state,
     )

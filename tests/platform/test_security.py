@@ -24,6 +24,12 @@ from metaplastic.platform.experiment_file import load
 from metaplastic.platform.ray_pool import RayExecutor
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported():
+    """What takes long to import is imported before anything is timed."""
+    small()
+
+
 def refused(tmp_path, text, *overrides):
     """The one line that a hostile experiment file gets, quickly."""
     file = tmp_path / "hostile.yaml"
