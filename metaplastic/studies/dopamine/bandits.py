@@ -13,7 +13,6 @@ Shapes: S seeds, T trials, E episodes, H units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -25,7 +24,8 @@ from metaplastic.studies.analysis.behaviour import cumulative_regret
 from metaplastic.studies.analysis.references import Curve, bandit_references, regret_curve
 from metaplastic.studies.dopamine.bandits_figure import draw
 from metaplastic.studies.dopamine.bandits_table import claims
-from metaplastic.studies.dopamine.laboratory import Trained, reward_blind, train_population
+from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
+from metaplastic.studies.dopamine.laboratory import Trained, train_population
 from metaplastic.studies.study import Result, Run, Study
 from metaplastic.tasks.bandits.arms import STRUCTURES
 from metaplastic.tasks.bandits.dependent import TARGETS, DependentArms
@@ -36,14 +36,14 @@ TRIALS = 100
 TESTS = ("independent", "correlated", "easy", "medium", "hard")
 """structures that both agents are tested on"""
 UPDATES, BATCH, DISCOUNT = 3000, 64, 0.8
+CORRELATED_UPDATES = 1000
+"""both arms speak of the same p, which is learned sooner"""
 ELEVEN = A2C(updates=1500, batch=512, discount=DISCOUNT, entropy=1.0, learning_rate=0.01)
 """asking costs at first, so it is not found with little entropy; Wang et al. 2016 anneal it from 1 as well"""
 EPISODES, FEWER = 4000, 1000
 """test episodes on the bandit that was trained on, and on each of the others"""
 CHUNK = 250
 """test episodes recorded at once"""
-BLIND_SEEDS, BLIND_SHARE = 2, 0.1
-"""the control without reward: fewer agents, a tenth of the updates; it has nothing to learn"""
 
 
 def bandit(structure: str) -> Bandit:
@@ -147,9 +147,7 @@ def references(lifetimes: int) -> dict[str, dict[str, Curve]]:
 
 def controls_of(run: Run, trained: Trained, rule: A2C, episodes: int) -> Controls:
     """Train the blind, reset the trained, and ask the newborn."""
-    fewer = replace(run, seeds=min(run.seeds, BLIND_SEEDS))
-    short = rule.model_copy(update={"updates": max(1, int(rule.updates * BLIND_SHARE))})
-    blind = train_population(fewer, "without_reward", reward_blind(trained.network), short, trained.task)
+    blind = train_blind(run, trained, rule)
     return Controls(
         play(blind, "independent", episodes).last,
         play(trained, "independent", episodes, forget=True).last,
@@ -185,7 +183,7 @@ class BanditStudy(Study):
         "the paper searches rates and gamma at random for A3C, 20 000 episodes, and shows the best 5 of 100 runs. All "
         "our seeds are shown.",
         "Gittins in the paper is the Bayesian optimum for the finite horizon; here it is solved exactly.",
-        f"The agents without reward are {BLIND_SEEDS}, trained for a tenth of the updates.",
+        DEPARTURE,
         "Eleven arms: the last payoff is told one-hot as in the paper, and as a number too.",
         "The restless bandit is not part of it.",
     )
@@ -200,7 +198,8 @@ class BanditStudy(Study):
         rule = A2C(updates=UPDATES, batch=BATCH, discount=DISCOUNT)
         network = LSTM(time_input=True)
         one = train_population(run, "independent", network, rule, bandit("independent"))
-        other = train_population(run, "correlated", network, rule, bandit("correlated"))
+        sooner = rule.model_copy(update={"updates": CORRELATED_UPDATES})
+        other = train_population(run, "correlated", network, sooner, bandit("correlated"))
         arms = DependentArms(trials=4, test_trials=1, coded=True, feedback=False)
         third = train_population(run, "eleven", LSTM(), ELEVEN, arms)
         many, fewer = (EPISODES, FEWER) if run.scale != "quick" else (50, 50)

@@ -12,6 +12,7 @@ from metaplastic.inner_loop.agents.training import History
 from metaplastic.platform.figure_style import CEILING, CHAMPION, INK, OFF, OTHERS, START, label_ends, new_figure, styled
 from metaplastic.studies.analysis.decoding import trajectories
 from metaplastic.studies.analysis.events import over_seeds
+from metaplastic.studies.dopamine.training_figure import training_panel
 from metaplastic.studies.study import Drawing
 from metaplastic.tasks.bandits.dependent import ideal, search
 
@@ -36,8 +37,8 @@ def draw(
             regret(found, history),
             "Regret over 100 trials of the agents, of the optimum, Thompson sampling and UCB.",
             "Above: expected regret summed over trials (mean ± s.e.m. over seeds) with independent arms, and on (.25, "
-            ".75) of agents that were trained on independent arms or on p and 1 - p. Below: training, from chance (0) "
-            "to the optimum (1), a line a seed; and regret after 100 trials by test, a dot a seed.",
+            ".75) of agents that were trained on independent arms or on p and 1 - p. Below: training, "
+            "from random (0) to the optimum (1), a line a seed; and regret after 100 trials by test, a dot a seed.",
         ),
         Drawing(
             "choices",
@@ -71,7 +72,9 @@ def regret(found: Found, history: History) -> Any:
     ends.append((_course(second, found.correlated["medium"], CHAMPION), "p, 1 - p", CHAMPION))
     second.set_title("arms of .25 and .75, trained on")
     _settle(second, ends, 4.0)
-    _training(third, history, found)
+    range_of_reward = 0.5, found.ideal / len(found.independent["medium"].regret)
+    training_panel(third, history, {"random": 0.0, "optimum": 1.0}, range_of_reward)
+    third.set_title("training, independent arms")
     _tests(fourth, found)
     return figure
 
@@ -103,18 +106,6 @@ def _settle(axes: Any, ends: list[tuple[float, str, str]], least: float) -> None
     axes.set_xlabel("trial")
     axes.set_ylabel("regret")
     label_ends(axes, ends)
-
-
-def _training(axes: Any, history: History, found: Found) -> None:
-    score = (history.score.numpy() - 0.5) / (found.ideal / 100 - 0.5)
-    axes.plot(history.update, score, color=CHAMPION, linewidth=0.6, alpha=0.5)
-    axes.plot(history.update, score.mean(1), color=CHAMPION)
-    for height, colour in ((0, OFF), (1, CEILING)):
-        axes.axhline(height, color=colour, linewidth=1, linestyle="--")
-    axes.set_ylim(-0.1, 1.1)
-    axes.set_xlabel("updates")
-    axes.set_ylabel("reward, normalised")
-    axes.set_title("training, independent arms")
 
 
 def _tests(axes: Any, found: Found) -> None:

@@ -12,7 +12,6 @@ E episodes, N units, L lags.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -24,7 +23,8 @@ from metaplastic.inner_loop.networks.gated import LSTM
 from metaplastic.studies.analysis.behaviour import Kernels, Matching, history_kernels, matching
 from metaplastic.studies.analysis.decoding import partial_correlations
 from metaplastic.studies.analysis.rpe import discounted_returns, explained_variance
-from metaplastic.studies.dopamine.laboratory import Arrays, Trained, reward_blind, train_population
+from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
+from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
 from metaplastic.studies.dopamine.matching_figure import draw
 from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
@@ -35,8 +35,6 @@ UPDATES, BATCH = 4000, 32
 EPISODES = 500
 """test episodes of every seed"""
 LAGS, RIDGE = 15, 1.0
-BLIND_SEEDS, BLIND_SHARE = 2, 0.1
-"""the control without reward: fewer agents, a tenth of the updates"""
 NAMES = ("action", "reward", "value", "hidden")
 VARIABLES = ("last action", "last reward", "action × reward", "value")
 
@@ -140,9 +138,7 @@ def reference(task: BaitedBandit, episodes: int) -> Reference:
 
 def controls_of(run: Run, trained: Trained, rule: A2C, test: BaitedBandit, episodes: int) -> dict[str, Control]:
     """Train the blind, reset the trained, and ask the newborn."""
-    fewer = replace(run, seeds=min(run.seeds, BLIND_SEEDS))
-    short = rule.model_copy(update={"updates": max(1, int(rule.updates * BLIND_SHARE))})
-    blind = train_population(fewer, "without_reward", reward_blind(trained.network), short, trained.task)
+    blind = train_blind(run, trained, rule)
     names = ("action", "reward")
     return {
         "reward withheld, retrained": control(blind.record(episodes, names, task=test)),
@@ -173,7 +169,7 @@ class MatchingStudy(Study):
         "No fixation step; all episodes have 100 trials, in training too.",
         "Formula and intervals of the task are those of two re-implementations, recalled, not read in the paper.",
         "Adam with a falling rate, 32 episodes side by side, entropy that falls to 0.",
-        f"The agents without reward are {BLIND_SEEDS}, trained for a tenth of the updates.",
+        DEPARTURE,
     )
     references: ClassVar[Sequence[str]] = BaitedBandit.references
     minutes: ClassVar[float] = 30

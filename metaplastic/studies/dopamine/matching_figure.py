@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from metaplastic.inner_loop.agents.training import History
 from metaplastic.platform.figure_style import CEILING, CHAMPION, OFF, OTHERS, START, label_ends, new_figure, styled
 from metaplastic.studies.analysis.events import over_seeds
+from metaplastic.studies.dopamine.training_figure import training_panel
 from metaplastic.studies.study import Drawing
 from metaplastic.tasks.bandits.baited import BaitedBandit
 
@@ -91,20 +92,5 @@ def units(found: Sequence[Found], history: History, test: BaitedBandit) -> Any:
     left.set_xticks(range(4), UNIT_LABELS)
     left.set_ylim(0, 1)
     left.set_ylabel("|partial r| of units")
-    score = history.score.numpy()
-    right.plot(history.update, score, color=CHAMPION, linewidth=0.6, alpha=0.5)
-    right.plot(history.update, score.mean(1), color=CHAMPION)
-    for height, label in ((test.spec.chance, "random"), (test.spec.ceiling, "knows p")):
-        right.axhline(height, color=CEILING, linestyle="--", linewidth=1)
-        right.annotate(
-            label,
-            (1, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 2),
-            textcoords="offset points",
-            fontsize=8,
-            ha="right",
-        )
-    right.set_xlabel("updates")
-    right.set_ylabel("reward a trial")
+    training_panel(right, history, {"random": test.spec.chance, "knows p": test.spec.ceiling})
     return figure

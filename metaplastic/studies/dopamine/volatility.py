@@ -12,7 +12,6 @@ Shapes: S seeds, T trials, E episodes, N units.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -24,7 +23,8 @@ from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.networks.gated import LSTM
 from metaplastic.studies.analysis.decoding import coding, decode
 from metaplastic.studies.analysis.fitting import PolicyRate, policy_learning_rate
-from metaplastic.studies.dopamine.laboratory import Arrays, Trained, reward_blind, train_population
+from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
+from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
 from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.dopamine.volatility_figure import draw
 from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
@@ -39,8 +39,6 @@ FIRST = 50
 EVERY = 10
 """trials between two samples of the units"""
 LEVEL, PERMUTATIONS = 0.01, 200
-BLIND_SEEDS, BLIND_SHARE = 2, 0.1
-"""the control without reward: fewer agents, a tenth of the updates"""
 NAMES = ("action", "reward", "logits", "value", "hidden")
 
 
@@ -128,9 +126,7 @@ def around_changes(
 
 def controls_of(run: Run, trained: Trained, rule: A2C, episodes: int) -> dict[str, list[float]]:
     """Reward a trial, one a seed: train the blind, reset the trained, ask the newborn."""
-    fewer = replace(run, seeds=min(run.seeds, BLIND_SEEDS))
-    short = rule.model_copy(update={"updates": max(1, int(rule.updates * BLIND_SHARE))})
-    blind = train_population(fewer, "without_reward", reward_blind(trained.network), short, trained.task)
+    blind = train_blind(run, trained, rule)
     lived = {
         "reward withheld, retrained": blind.record(episodes, ("reward",)),
         "state reset": trained.record(episodes, ("reward",), forget=True),
@@ -161,7 +157,7 @@ class VolatilityStudy(Study):
         "The learning rate is read from the policy, not fitted to choices: nearly determined choices tell little.",
         "Entropy is weighted .05 throughout, so that the policy stays graded.",
         "Adam with a rate that falls from 2e-3 to 0 over 160 000 episodes; the paper has 5e-5.",
-        f"The agents without reward are {BLIND_SEEDS}, trained for a tenth of the updates.",
+        DEPARTURE,
     )
     references: ClassVar[Sequence[str]] = VolatileBandit.references
     minutes: ClassVar[float] = 40

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from metaplastic.inner_loop.agents.training import History
-from metaplastic.platform.figure_style import CEILING, CHAMPION, OFF, START, label_ends, new_figure, styled
+from metaplastic.platform.figure_style import CHAMPION, OFF, START, label_ends, new_figure, styled
 from metaplastic.studies.analysis.events import over_seeds
 from metaplastic.studies.analysis.fitting import RATES
+from metaplastic.studies.dopamine.training_figure import training_panel
 from metaplastic.studies.study import Drawing
 from metaplastic.tasks.bandits.volatile import VolatileBandit
 
@@ -93,21 +94,5 @@ def course(seen: Seen, history: History, task: VolatileBandit) -> Any:
         axes.set_ylim(0, 1)
         axes.set_ylabel("P(arm 0)")
     panels[1].set_xlabel("trial")
-    axes = last.subplots()
-    score = history.score.numpy()
-    axes.plot(history.update, score, color=CHAMPION, linewidth=0.6, alpha=0.5)
-    axes.plot(history.update, score.mean(1), color=CHAMPION)
-    for height, label in ((task.spec.chance, "random"), (task.spec.ceiling, "ideal observer")):
-        axes.axhline(height, color=CEILING, linestyle="--", linewidth=1)
-        axes.annotate(
-            label,
-            (1, height),
-            xycoords=("axes fraction", "data"),
-            xytext=(-2, 2),
-            textcoords="offset points",
-            fontsize=8,
-            ha="right",
-        )
-    axes.set_xlabel("updates")
-    axes.set_ylabel("reward a trial")
+    training_panel(last.subplots(), history, {"random": task.spec.chance, "ideal observer": task.spec.ceiling})
     return figure
