@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
 
 import torch
 from jaxtyping import Bool
@@ -22,7 +21,7 @@ from torch import Tensor
 from metaplastic.core import ConfigError, near_miss
 from metaplastic.inner_loop.agents.rollout import Moment
 
-Way = Literal["silence", "clamp", "stimulate", "scale"]
+WAYS = ("silence", "clamp", "stimulate", "scale")
 TARGETS = ("hidden", "observation", "action", "reward", "rpe", "time")
 
 When = Callable[[Moment], Bool[Tensor, "P B"] | None]
@@ -34,7 +33,8 @@ class Intervention:
     """One change: `what` is done to `target`, to its `units` (all, if absent), of network `core`, `when`."""
 
     target: str
-    what: Way
+    what: str
+    """silence, clamp, stimulate or scale"""
     amount: float = 0.0
     units: Sequence[int] | None = None
     """which numbers of the target"""
@@ -47,9 +47,9 @@ class Intervention:
         if self.target not in TARGETS:
             close = near_miss(self.target, list(TARGETS))
             raise ConfigError(f"target is {self.target!r}, wanted one of {', '.join(TARGETS)}{close}")
-        if self.what not in get_args(Way):
-            close = near_miss(self.what, list(get_args(Way)))
-            raise ConfigError(f"what is {self.what!r}, wanted one of {', '.join(get_args(Way))}{close}")
+        if self.what not in WAYS:
+            close = near_miss(self.what, list(WAYS))
+            raise ConfigError(f"what is {self.what!r}, wanted one of {', '.join(WAYS)}{close}")
 
     def change(self, core: str, moment: Moment, target: str, value: Tensor) -> Tensor:
         """`value` [P, B, n] as it is after the intervention."""

@@ -187,8 +187,9 @@ class Actor:
                 into.copy_(self.world.observation())
             elif name == "time":
                 into.fill_(last.step / self.world.steps)
-            elif last.action is None:
+            elif last.action is None:  # nothing has happened yet: nothing to be told, or to be changed
                 into.zero_()
+                continue
             elif name == "action":
                 into.zero_().scatter_(-1, last.action[..., None], 1.0)
             else:
