@@ -11,6 +11,8 @@ STUDIES: dict[str, tuple[str, str]] = {
     "bandits": ("dopamine.bandits", "BanditStudy"),
     "matching": ("dopamine.matching", "MatchingStudy"),
     "volatility": ("dopamine.volatility", "VolatilityStudy"),
+    "inferred-value": ("dopamine.inferred_value", "InferredValueStudy"),
+    "two-step": ("dopamine.two_step", "TwoStepStudy"),
     "distributional": ("dopamine.distributional", "DistributionalStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
