@@ -134,7 +134,7 @@ def training(history: History, controls: Controls) -> Any:
     left.set_xlabel("updates")
     left.set_ylabel("variance of returns explained")
     left.set_ylim(min(-0.1, float(curves[len(curves) // 20 :].min())), 1)
-    names = ("reward\nwithheld", "reset,\nwithheld", "reset", "un-\ntrained")
+    names = ("no\nreward", "reset, no\nreward", "reset", "un-\ntrained")
     for place, values in enumerate(controls):
         curve = over_seeds(np.array(values))
         right.bar(place, curve.mean, 0.6, color=OFF, alpha=0.6)
@@ -142,4 +142,6 @@ def training(history: History, controls: Controls) -> Any:
     right.axhline(0, color=OFF, linewidth=0.8)
     right.set_xticks(range(4), names, fontsize=8)
     right.set_ylabel("contrast at the cue (reward)")
+    low, high = right.get_ylim()
+    right.set_ylim(min(low, -0.1), max(high, 0.5))
     return figure
