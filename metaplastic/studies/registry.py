@@ -14,6 +14,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "inferred-value": ("dopamine.inferred_value", "InferredValueStudy"),
     "two-step": ("dopamine.two_step", "TwoStepStudy"),
     "distributional": ("dopamine.distributional", "DistributionalStudy"),
+    "harlow": ("dopamine.harlow", "HarlowStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
 
