@@ -1,5 +1,6 @@
 """The bandits study: what is planted is found, a population learns, a page is written."""
 
+import jaxtyping
 import numpy as np
 import pytest
 
@@ -10,6 +11,7 @@ from metaplastic.studies.dopamine.bandits_table import OPTIMUM, RANDOM, WIN_STAY
 from metaplastic.studies.dopamine.laboratory import train_population
 from metaplastic.studies.registry import study
 from metaplastic.studies.study import Run, read_result, run_study
+from metaplastic.tasks.bandits.independent import Bandit
 from metaplastic.tasks.bandits.players import Random
 from metaplastic.tasks.bandits.values import ideal_independent
 
@@ -59,12 +61,14 @@ def test_rows_tell_a_population_that_is_fitted_to_its_bandits_from_one_that_is_n
     assert independent_rows(too_good)[4].within is False, "below the optimum: something leaks"
 
 
-def test_a_short_training_already_learns_within_an_episode(tmp_path):
-    rule = A2C(updates=600, batch=24, discount=0.8, learning_rate=4e-3)
+def test_a_short_training_already_learns_within_an_episode(tmp_path, monkeypatch):
+    monkeypatch.setattr(jaxtyping.config, "jaxtyping_disable", True)  # every step of 600 trainings would be checked
+    short = Bandit(structure="medium", trials=39, test_trials=1)  # but tested on 100 trials
+    rule = A2C(updates=600, batch=32, discount=0.8, learning_rate=0.01)
     run = Run(tmp_path, seeds=1, say=silent)
-    trained = train_population(run, "medium", LSTM(units=24, time_input=True), rule, bandits.bandit("medium"))
+    trained = train_population(run, "medium", LSTM(units=24), rule, short)
     (regret,) = bandits.play(trained, "medium", 500).last
-    assert 0.95 < regret <= 6, "random choices have 25, the optimum 1"
+    assert 0.9 < regret <= 6, "random choices have 25, the optimum 1"
 
 
 def test_a_quick_look_writes_a_page(tmp_path, monkeypatch):
