@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, ClassVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, create_model, model_validator
 from pydantic_core import PydanticCustomError
 
 
@@ -177,3 +177,12 @@ def short(value: Any) -> str:
     """A value as a message shows it."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def made_class(name: str, bases: Any, module: str, about: str, fields: dict[str, Any]) -> Any:
+    """A class of values that code makes; `fields` are (type, Field).
+
+    There is no text to read its docstrings from, and looking for it takes longer than all else about it.
+    """
+    no_text = {"use_attribute_docstrings": False}
+    return create_model(name, __base__=bases, __module__=module, __doc__=about, __cls_kwargs__=no_text, **fields)

@@ -23,11 +23,12 @@ from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
-from pydantic import BeforeValidator, Field, create_model, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import TaskSpec, near_miss, wrong
+from metaplastic.settings import made_class
 from metaplastic.tasks.base import TimeStep, one_hot, one_of
 from metaplastic.tasks.constants import constant
 from metaplastic.tasks.worlds import Happening, WorldState, WorldTask
@@ -265,7 +266,7 @@ def _task(name: str) -> type[OneBoolean]:
     values, id = " ".join(map(str, TRUTH[name])), f"miconi23.{name}-v0"
     meaning = f"Find out that the function is '{name}': {values} for stimuli 00, 01, 10, 11."
     fields: dict[str, Any] = {"kind": (Literal[id], Field(default=id))}
-    made = create_model(f"Boolean_{name}", __base__=OneBoolean, __module__=__name__, __doc__=meaning, **fields)
+    made = made_class(f"Boolean_{name}", OneBoolean, __name__, meaning, fields)
     made.function = name
     return made
 

@@ -17,8 +17,9 @@ from collections.abc import Iterator
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple
 
-from pydantic import Field, create_model
+from pydantic import Field
 
+from metaplastic.settings import made_class
 from metaplastic.tasks.durations import Duration
 from metaplastic.tasks.modcog.modulation import Modulated
 from metaplastic.tasks.yang19.rules import ROWS, Row
@@ -102,8 +103,7 @@ def _task(variant: Variant) -> type[Modulated]:
         info.default = value
         fields[name] = (info.annotation, info)
     name = f"ModCog_{variant.name}"
-    bases: Any = (Modulated, family)
-    made: Any = create_model(name, __base__=bases, __module__=__name__, __doc__=_meaning(variant), **fields)
+    made = made_class(name, (Modulated, family), __name__, _meaning(variant), fields)
     made.row = row._replace(name=variant.name)
     made.rules = NAMES
     made.tags = ("modcog", *family.tags[1:])

@@ -17,8 +17,9 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import Any, Literal
 
-from pydantic import Field, create_model
+from pydantic import Field
 
+from metaplastic.settings import made_class
 from metaplastic.tasks.choices import SCHEMES
 from metaplastic.tasks.durations import Duration
 from metaplastic.tasks.yang19.families import Comparison, GoFamily, MatchFamily
@@ -62,7 +63,7 @@ def _task(row: Row) -> type[Yang19]:
         about = "c, half the difference of the two strengths, each alike"
         fields["coherences"] = (tuple[float, ...], Field(default=IN_TURN, min_length=1, description=about))
     name = f"Yang19_{row.name}"
-    made = create_model(name, __base__=FAMILIES[row.family], __module__=__name__, __doc__=row.meaning, **fields)
+    made = made_class(name, FAMILIES[row.family], __name__, row.meaning, fields)
     made.row = row
     made.presets = MappingProxyType({"yang19": MappingProxyType({}), "neurogym": neurogym(row)})
     return made
