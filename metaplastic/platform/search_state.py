@@ -12,6 +12,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from metaplastic.core import ConfigError, Searcher
+from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.platform.champion import FINALISTS
 from metaplastic.platform.changes import definition
 from metaplastic.platform.checkpoint import Checkpoint
@@ -46,7 +47,7 @@ def next_state(
     """The state after one more generation."""
     best = int(fitness[:, 0].argmax())
     elite, value = genomes[best], fitness[best]
-    steps = len(genomes) * experiment.lifetimes * _steps_of_a_life(experiment)
+    steps = len(genomes) * _steps_of_an_individual(experiment)
     if before is None:
         return State(generation, elite[None], elite, value, genomes, fitness, steps)
     is_better = bool(value[0] > before.best_fitness[0])
@@ -98,6 +99,9 @@ def from_checkpoint(saved: Checkpoint, searcher: Searcher) -> State:
     return State(generation=saved.generation, steps=saved.notes["steps"], **best, **arrays)
 
 
-def _steps_of_a_life(experiment: Experiment) -> int:
+def _steps_of_an_individual(experiment: Experiment) -> int:
+    """Of all its lifetimes; agents live their training episodes before them."""
     task: Any = options(experiment.task)[0]
-    return (task.trials + task.test_trials) * task.spec.trial_steps
+    rule = options(experiment.rule)[0]
+    training = rule.updates * rule.batch if isinstance(rule, A2C) else 0
+    return (experiment.lifetimes + training) * (task.trials + task.test_trials) * task.spec.trial_steps
