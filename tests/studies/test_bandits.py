@@ -75,7 +75,6 @@ def test_a_quick_look_writes_a_page(tmp_path, monkeypatch):
     players = {name: Random() for name in ("Thompson", "UCB 1", "Bayes, independent", "Bayes, p and 1 - p")}
     monkeypatch.setattr(bandits, "bandit_references", lambda trials: players if trials == 100 else {})
     monkeypatch.setattr(bandits, "UPDATES", 40)
-    monkeypatch.setattr(bandits, "CORRELATED_UPDATES", 20)
     monkeypatch.setattr(bandits, "BATCH", 3)
     monkeypatch.setattr(bandits, "ELEVEN", A2C(updates=40, batch=5))
     result = run_study(study("bandits"), Run(tmp_path / "out", seeds=2, scale="quick", say=silent))

@@ -36,8 +36,6 @@ TRIALS = 100
 TESTS = ("independent", "correlated", "easy", "medium", "hard")
 """structures that both agents are tested on"""
 UPDATES, BATCH, DISCOUNT = 3000, 64, 0.8
-CORRELATED_UPDATES = 1000
-"""both arms speak of the same p, which is learned sooner"""
 ELEVEN = A2C(updates=1500, batch=512, discount=DISCOUNT, entropy=1.0, learning_rate=0.01)
 """asking costs at first, so it is not found with little entropy; Wang et al. 2016 anneal it from 1 as well"""
 EPISODES, FEWER = 4000, 1000
@@ -198,8 +196,7 @@ class BanditStudy(Study):
         rule = A2C(updates=UPDATES, batch=BATCH, discount=DISCOUNT)
         network = LSTM(time_input=True)
         one = train_population(run, "independent", network, rule, bandit("independent"))
-        sooner = rule.model_copy(update={"updates": CORRELATED_UPDATES})
-        other = train_population(run, "correlated", network, sooner, bandit("correlated"))
+        other = train_population(run, "correlated", network, rule, bandit("correlated"))
         arms = DependentArms(trials=4, test_trials=1, coded=True, feedback=False)
         third = train_population(run, "eleven", LSTM(), ELEVEN, arms)
         many, fewer = (EPISODES, FEWER) if run.scale != "quick" else (50, 50)

@@ -115,17 +115,17 @@ def _tests(axes: Any, found: Found) -> None:
             values = np.array(plays[name].last)
             spread = np.linspace(-0.08, 0.08, len(values)) if len(values) > 1 else np.zeros(1)
             axes.scatter(place + offset + spread, values, s=10, color=colour)
-    for name, dashes in (("Thompson", "--"), ("Bayes, p and 1 - p", ":")):
-        heights = [found.known[test][name].mean[-1] for test in names]
-        colour = OTHERS[0] if name == "Thompson" else CEILING
-        axes.plot(range(3), heights, color=colour, linewidth=1, linestyle=dashes)
-        label = {"Thompson": "Thompson"}.get(name, "optimum")
-        axes.annotate(label, (2, heights[-1]), xytext=(18, 0), textcoords="offset points", fontsize=8, va="center")
+    ends = []
+    for name, label, colour in (("Thompson", "Thompson", OTHERS[0]), ("Bayes, p and 1 - p", "optimum", CEILING)):
+        heights = [float(found.known[test][name].mean[-1]) for test in names]
+        axes.plot(range(3), heights, color=colour, linewidth=1, linestyle="--")
+        ends.append((heights[-1], label, colour))
     axes.set_xticks(range(3), ("easy\n.1, .9", "medium\n.25, .75", "hard\n.4, .6"))
-    axes.set_xlim(-0.5, 3.3)
+    axes.set_xlim(-0.5, 2.5)
     axes.set_ylim(bottom=0)
     axes.set_ylabel("regret")
     axes.set_title("after 100 trials")
+    label_ends(axes, ends)
 
 
 @styled
