@@ -48,6 +48,12 @@ def test_planted_learning_rates_are_found():
     assert found.fraction == pytest.approx(1 / 3, abs=0.01)
 
 
+def test_a_policy_that_follows_nothing_has_no_rates_to_compare():
+    seen = planted((0.1, 0.3))
+    noise = np.random.default_rng(2).normal(size=seen.lead.shape)
+    assert analyse(seen._replace(lead=noise), permutations=100).ratio == 1.0
+
+
 def test_volatile_lives_change_more_often():
     means, is_volatile = lives(300)
     changes = (np.diff(means.argmax(-1), axis=1) != 0).mean(1)

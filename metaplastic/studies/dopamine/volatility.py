@@ -38,6 +38,8 @@ FIRST = 50
 """trials before (1) is measured and volatility is decoded: it must be found out first"""
 EVERY = 10
 """trials between two samples of the units"""
+LEAST_R = 0.5
+"""correlation of value and log odds below which (1) is the rate of nothing"""
 LEVEL, PERMUTATIONS = 0.01, 200
 NAMES = ("action", "reward", "logits", "value", "hidden")
 
@@ -72,7 +74,9 @@ class Found(NamedTuple):
 
     @property
     def ratio(self) -> float:
-        """Learning rate in volatile episodes by that in stable ones."""
+        """Learning rate in volatile episodes by that in stable ones; 1 where the policy follows no learner."""
+        if min(self.stable.r, self.volatile.r) < LEAST_R:
+            return 1.0
         return self.volatile.alpha / self.stable.alpha
 
 
