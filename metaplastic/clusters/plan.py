@@ -6,9 +6,11 @@ import os
 import secrets
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -74,9 +76,9 @@ class Plan:
             write_token(folder / TOKEN)
         for command in self.commands:
             words = [_found(command[0]), *command[1:]]
-            done = subprocess.run(words, cwd=folder, env={**os.environ, **self.environment}, check=False)
-            if done.returncode:
-                return done.returncode
+            code = attended(words, folder, {**os.environ, **self.environment})
+            if code:
+                return code
         return 0
 
     def check_tools(self) -> None:
@@ -92,6 +94,31 @@ class Plan:
                 raise ConfigError(
                     f"{self.commands[0][0]} needs {module}, which is not installed: pip install '{package}'"
                 )
+
+
+def attended(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> int:
+    """Run a command to its own end; its exit code (128 + n, if signal n ended it).
+
+    A stop is the command's to handle, which may take a generation: Ctrl-C reaches it from the terminal as it reaches
+    us, other signals are passed on, and we wait. (`subprocess.run` kills it a quarter of a second after Ctrl-C.)
+    """
+    running = subprocess.Popen(words, cwd=folder, env=environment)
+
+    def pass_on(number: int, frame: Any) -> None:  # noqa: ARG001  (the signature of a handler)
+        running.send_signal(number)
+
+    def leave(number: int, frame: Any) -> None:
+        """The terminal has told the command already."""
+
+    handlers = {signal.SIGINT: leave, signal.SIGTERM: pass_on, signal.SIGUSR1: pass_on}
+    ours = threading.current_thread() is threading.main_thread()  # where alone Python handles signals
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()} if ours else {}
+    try:
+        code = running.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return code if code >= 0 else 128 - code
 
 
 class _Readable(yaml.SafeDumper):

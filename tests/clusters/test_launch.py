@@ -1,8 +1,10 @@
 """`metaplastic launch`, as a user runs it: shown, written, refused, submitted to programs that play the managers."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -232,3 +234,31 @@ def test_the_script_is_part_of_the_package():
     import metaplastic.clusters as room
 
     assert (Path(room.__file__).parent / "slurm_job.sh").is_file()
+
+
+@pytest.mark.parametrize(("number", "to_all", "code"), [(signal.SIGINT, True, 130), (signal.SIGTERM, False, 143)])
+def test_a_command_that_is_told_to_stop_has_the_time_it_needs(tmp_path, number, to_all, code):
+    command = (
+        "import signal, sys, time\n"
+        "def stop(number, frame):\n"
+        "    time.sleep(1.0)\n"
+        "    open('saved', 'w').close()\n"
+        "    sys.exit(128 + number)\n"
+        f"signal.signal({int(number)}, stop)\n"
+        "open('ready', 'w').close()\n"
+        "time.sleep(60)\n"
+    )
+    launcher = (
+        "import os, sys; from pathlib import Path; from metaplastic.clusters.plan import attended\n"
+        f"sys.exit(attended([sys.executable, '-c', {command!r}], Path({str(tmp_path)!r}), os.environ))\n"
+    )
+    running = subprocess.Popen([sys.executable, "-c", launcher], start_new_session=True)
+    while not (tmp_path / "ready").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    if to_all:  # as a terminal does
+        os.killpg(running.pid, number)
+    else:
+        running.send_signal(number)
+    assert running.wait(timeout=50) == code
+    assert (tmp_path / "saved").exists()
