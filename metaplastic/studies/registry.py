@@ -15,6 +15,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "two-step": ("dopamine.two_step", "TwoStepStudy"),
     "distributional": ("dopamine.distributional", "DistributionalStudy"),
     "harlow": ("dopamine.harlow", "HarlowStudy"),
+    "optogenetics": ("dopamine.optogenetics", "OptogeneticsStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
 
