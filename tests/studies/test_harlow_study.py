@@ -58,7 +58,8 @@ def test_a_thousand_updates_teach_to_learn_from_one_trial(tmp_path):
     right = accuracy(trained, 1000)
     assert abs(right[0, 0] - 0.5) < 0.05
     assert right[0, 1] >= 0.90
-    assert accuracy(trained, 1000, forget=True)[0, 1:].mean() < 0.55
+    # without its state an agent that picks by looks has its last reward, which tells in trial 2, but no more in trial 3
+    assert right[0, 2] - accuracy(trained, 1000, forget=True)[0, 2] >= 0.2
 
 
 def test_a_quick_look_writes_its_page(tmp_path, monkeypatch):

@@ -12,6 +12,7 @@ Shapes: N cells, T trials, S populations (seeds).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -70,7 +71,7 @@ class Population(NamedTuple):
     @property
     def order(self) -> float:
         """Spearman's r of tau and V, without noise."""
-        return float(np.asarray(spearmanr(self.tau, self.value).statistic))
+        return float(np.asarray(spearmanr(self.tau, self.value))[0])
 
 
 def population(cells: int, trials: int, seed: int, *, classical: bool = False) -> Population:
@@ -131,7 +132,7 @@ class DistributionalStudy(Study):
         "then sought whose expectiles are the cells' reversal points. The control has one rate in each cell. A seed is "
         "a population with draws of its own."
     )
-    departures: ClassVar[tuple[str, ...]] = (
+    departures: ClassVar[Sequence[str]] = (
         "The cells are simulated with the published model; no recordings of animals are analysed.",
         "No utility is put between reward and error. The paper's reward sizes and their chances are kept.",
         "An answer's slopes are in the ratio of the rates: the paper's model says so of its cells too.",
@@ -139,7 +140,7 @@ class DistributionalStudy(Study):
         "the shape. So asymmetries are shuffled over cells, and a Gaussian with the true moments is held beside.",
         "Cells are told apart by tests at .05 divided by the number of cells, so that few are by accident.",
     )
-    references: ClassVar[tuple[str, ...]] = (
+    references: ClassVar[Sequence[str]] = (
         "Dabney et al. 2020, A distributional code for value in dopamine-based reinforcement learning, Nature 577:671",
         "Lowet et al. 2020, Distributional reinforcement learning in the brain, Trends Neurosci 43:980",
     )

@@ -10,6 +10,7 @@ Shapes: Q moments of the training, S seeds, T trials.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -104,14 +105,14 @@ class HarlowStudy(Study):
         f"the codes. At eight moments of the training they play {EPISODES} episodes with the others, weights "
         "fixed."
     )
-    departures: ClassVar[tuple[str, ...]] = (
+    departures: ClassVar[Sequence[str]] = (
         "No pictures, no gaze, no fixation: the paper's agents see a 3-D screen and must look at an object to pick it. "
         "So its share of agents that succeed (14 of 50) says nothing about ours.",
         "64 units, Adam with a rate that falls to 0, gamma .9, w_V .5; the paper has 256 units and 32 threads of A3C.",
         "Codes are 8 bits: 224 in training, 32 held out, drawn at random in both.",
         f"The agents without reward are {BLIND_SEEDS}, trained for a fifth of the updates.",
     )
-    references: ClassVar[tuple[str, ...]] = HarlowChoice.references
+    references: ClassVar[Sequence[str]] = HarlowChoice.references
     minutes: ClassVar[float] = 3
 
     def run(self, run: Run) -> Result:

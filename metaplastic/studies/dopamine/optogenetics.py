@@ -13,7 +13,7 @@ Shapes: S seeds, T trials, E episodes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import ClassVar, NamedTuple
 
@@ -152,7 +152,7 @@ class OptogeneticsStudy(Study):
         "lowered by 4 after a risky reward, by 1 after a safe one, or raised by 1 after a risky loss, in all trials. "
         f"Per cent of risky choices in free trials, {EPISODES} episodes."
     )
-    departures: ClassVar[tuple[str, ...]] = (
+    departures: ClassVar[Sequence[str]] = (
         "The numbers of trials and the amounts of (2) are those of a re-implementation; the paper's text has none.",
         "The chance is drawn for each episode; for the rats it changed from block to block.",
         "Forced trials show one side alone, and the other costs 1; there is no fixation step.",
@@ -160,7 +160,7 @@ class OptogeneticsStudy(Study):
         "gamma .9. What an arm is worth is known at once, so a nearer horizon only takes noise from the returns.",
         f"Controls that are trained anew are {FEWER_SEEDS} agents, for a fifth of the updates.",
     )
-    references: ClassVar[tuple[str, ...]] = RiskyChoice.references
+    references: ClassVar[Sequence[str]] = RiskyChoice.references
     minutes: ClassVar[float] = 3
 
     def run(self, run: Run) -> Result:
