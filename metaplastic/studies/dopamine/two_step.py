@@ -226,7 +226,8 @@ class TwoStepStudy(Study):
         controls = controls_of(run, trained, rule, episodes)
         known = references(task, episodes)
         rows = [*claims(found, controls, known), checksum_row(trained.agents.checksum() == before)]
-        drawings = draw(found, seeds, known, controls, trained.history)
+        kept = is_settled(task.trials, FIRST, LAST)
+        drawings = draw(found, seeds, known, controls, trained.history, kept)
         return Result(rows, drawings, numbers(found, controls, known))
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from metaplastic.inner_loop.agents.training import History
 from metaplastic.platform.figure_style import CEILING, CHAMPION, OFF, OTHERS, START, new_figure, styled
@@ -28,8 +29,9 @@ def draw(
     known: Mapping[str, Reference],
     controls: Controls,
     history: History,
+    kept: Bool[np.ndarray, " T"],
 ) -> list[Drawing]:
-    """All of them."""
+    """All of them; `kept` are the trials whose errors are shown."""
     return [
         Drawing(
             "choices",
@@ -41,7 +43,7 @@ def draw(
         ),
         Drawing(
             "errors",
-            errors(found, seen),
+            errors(found, seen, kept),
             "The agent's prediction errors against those of a planner and of SARSA, and the shares they explain.",
             "Above: errors of one agent (seed 0) at both stages, against those of the references that lived the same "
             "trials. Below: explained variance, a dot a seed, and the agent's mean errors by event (± s.e.m.). Raw r² "
@@ -69,14 +71,14 @@ def choices(found: Sequence[Found], known: Mapping[str, Reference]) -> Any:
         _stay_bars(axes, values)
         axes.set_title({"agent": "LSTM", "Bayes": "ideal planner"}.get(name, name))
     panels[0].set_ylabel("stay probability")
-    panels[2].legend(frameon=False, fontsize=8, ncols=2, loc="upper right", handlelength=0.8, columnspacing=1)
+    panels[1].legend(frameon=False, fontsize=7.5, ncols=2, loc="upper right", handlelength=0.7, columnspacing=0.8)
     left, right = bottom.subplots(1, 2, sharey=True)
     _lag_lines(left, [f.lags for f in found])
     left.set_title("LSTM")
     left.set_ylabel("weight (log odds)")
     _lag_lines(right, [known["SARSA(1)"].lags])
     right.set_title("SARSA(1)")
-    right.legend(frameon=False, fontsize=8)
+    right.legend(frameon=False, fontsize=7.5, handlelength=2.2, loc="upper right", borderaxespad=0, labelspacing=0.2)
     return figure
 
 
@@ -113,7 +115,7 @@ def _lag_lines(axes: Any, lags: Sequence[Any]) -> None:
 
 
 @styled
-def errors(found: Sequence[Found], seen: Sequence[Seen]) -> Any:
+def errors(found: Sequence[Found], seen: Sequence[Seen], kept: Bool[np.ndarray, " T"]) -> Any:
     """Scatters of one seed, shares of all, means by event."""
     figure = new_figure(5.2)
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1))
@@ -124,20 +126,20 @@ def errors(found: Sequence[Found], seen: Sequence[Seen]) -> Any:
         (panels[0], "planner (MB)", model_based_errors(lived, alpha), 0),
         (panels[1], "SARSA(1) (MF)", model_free_errors(lived, alpha), 1),
     ):
-        _scatter(axes, reference, one.errors)
+        _scatter(axes, reference, one.errors, kept)
         axes.set_title(f"{name}: r² = {found[0].shares.pooled[column]:.2f}")
         axes.set_xlabel("reference's error (reward)")
     panels[0].set_ylabel("agent's error (reward)")
-    panels[1].legend(frameon=False, fontsize=8, loc="upper left", handletextpad=0.2)
+    panels[1].legend(frameon=False, fontsize=8, loc="lower right", markerscale=2, handletextpad=0.2)
     left, right = below.subplots(1, 2, width_ratios=(1.15, 1.5))
     _shares(left, [f.shares.pooled for f in found])
     _means(right, [f.means for f in found])
     return figure
 
 
-def _scatter(axes: Any, reference: Any, agent: Any) -> None:
+def _scatter(axes: Any, reference: Any, agent: Any, kept: Bool[np.ndarray, " T"]) -> None:
     for stage, label, colour in (("outcome", "outcome", OTHERS[1]), ("stage2", "second stage", OTHERS[0])):
-        x, y = getattr(reference, stage).ravel(), getattr(agent, stage).ravel()
+        x, y = getattr(reference, stage)[kept].ravel(), getattr(agent, stage)[kept].ravel()
         every = max(1, len(x) // POINTS)
         axes.scatter(x[::every], y[::every], s=4, color=colour, alpha=0.35, linewidth=0, label=label, rasterized=True)
     axes.axhline(0, color=OFF, linewidth=0.6)
