@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from metaplastic.studies.dopamine.rows import checksum_row, row
+from metaplastic.studies.dopamine.claims import checksum_row, row
 from metaplastic.studies.study import Claim, enough, mean_and_error
 from metaplastic.tasks.bandits.dependent import ideal, search
 

@@ -35,8 +35,8 @@ from metaplastic.studies.analysis.distributional import (
     responses,
     split_half,
 )
+from metaplastic.studies.dopamine.claims import row
 from metaplastic.studies.dopamine.distributional_figure import draw
-from metaplastic.studies.dopamine.rows import row
 from metaplastic.studies.study import Claim, Result, Run, Study
 
 CELLS, TRIALS = 40, 20_000

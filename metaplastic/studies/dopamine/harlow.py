@@ -19,9 +19,9 @@ from jaxtyping import Float
 
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.networks.gated import LSTM
+from metaplastic.studies.dopamine.claims import checksum_row, row
 from metaplastic.studies.dopamine.harlow_figure import draw
 from metaplastic.studies.dopamine.laboratory import Trained, reward_blind, train_population
-from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.study import Claim, Result, Run, Study, enough, mean_and_error
 from metaplastic.tasks.bandits.object_choice import HarlowChoice
 

@@ -28,10 +28,9 @@ from metaplastic.studies.analysis.decoding import decode, trajectories
 from metaplastic.studies.analysis.events import nan_mean
 from metaplastic.studies.analysis.learners import QLearning, Recorded, followed
 from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
-from metaplastic.studies.dopamine.claims import Bounded, together
+from metaplastic.studies.dopamine.claims import Bounded, checksum_row, together
 from metaplastic.studies.dopamine.inferred_value_figure import draw
 from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
-from metaplastic.studies.dopamine.rows import checksum_row
 from metaplastic.studies.study import Claim, Result, Run, Study
 from metaplastic.tasks.bandits.inferred_value import InferredValue
 

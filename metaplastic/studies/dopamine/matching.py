@@ -24,9 +24,9 @@ from metaplastic.studies.analysis.behaviour import Kernels, Matching, history_ke
 from metaplastic.studies.analysis.decoding import partial_correlations
 from metaplastic.studies.analysis.rpe import discounted_returns, explained_variance
 from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
+from metaplastic.studies.dopamine.claims import checksum_row, row
 from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
 from metaplastic.studies.dopamine.matching_figure import draw
-from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
 from metaplastic.tasks.bandits.baited import INTERVALS, BaitedBandit
 

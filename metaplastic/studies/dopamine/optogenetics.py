@@ -25,9 +25,9 @@ from metaplastic.inner_loop.agents.interventions import Intervention
 from metaplastic.inner_loop.agents.rollout import Moment
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.networks.gated import LSTM
+from metaplastic.studies.dopamine.claims import checksum_row, row
 from metaplastic.studies.dopamine.laboratory import Arrays, Trained, reward_blind, train_population
 from metaplastic.studies.dopamine.optogenetics_figure import draw
-from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.study import Claim, Result, Run, Study, enough
 from metaplastic.tasks.bandits.risky import LARGE, SMALL, RiskyChoice, ceiling, known
 

@@ -25,9 +25,8 @@ from metaplastic.studies.analysis.references import BayesTwoStep, played
 from metaplastic.studies.analysis.rpe import discounted_returns, explained_variance, is_settled
 from metaplastic.studies.analysis.two_step_errors import Errors, Explained, explained
 from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
-from metaplastic.studies.dopamine.claims import Bounded, together
+from metaplastic.studies.dopamine.claims import Bounded, checksum_row, together
 from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
-from metaplastic.studies.dopamine.rows import checksum_row
 from metaplastic.studies.dopamine.two_step_figure import draw
 from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
 from metaplastic.tasks.bandits.two_step import TwoStep

@@ -24,8 +24,8 @@ from metaplastic.inner_loop.networks.gated import LSTM
 from metaplastic.studies.analysis.decoding import coding, decode
 from metaplastic.studies.analysis.fitting import PolicyRate, policy_learning_rate
 from metaplastic.studies.dopamine.blind import DEPARTURE, train_blind
+from metaplastic.studies.dopamine.claims import checksum_row, row
 from metaplastic.studies.dopamine.laboratory import Arrays, Trained, train_population
-from metaplastic.studies.dopamine.rows import checksum_row, row
 from metaplastic.studies.dopamine.volatility_figure import draw
 from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
 from metaplastic.tasks.bandits.volatile import VolatileBandit
