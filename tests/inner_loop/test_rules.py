@@ -14,11 +14,12 @@ from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.locality import locality
 from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.rules.library import RULES
+from metaplastic.inner_loop.rules.local import LocalRule
 from metaplastic.inner_loop.rules.transforms import keep_dale
 
 P, L, POST, PRE = 3, 2, 5, 4
 SHAPES = {"scalar": (P, L, 1, 1), "pre": (P, L, 1, PRE), "post": (P, L, POST, 1), "synapse": (P, L, POST, PRE)}
-NAMED = [name for name in RULES if name != "formula"]
+NAMED = [name for name, rule in RULES.items() if name != "formula" and issubclass(rule, LocalRule)]
 LAYOUT = Layout((Connection("first", 2, 3, 1), Connection("here", POST, PRE, 3)))
 
 

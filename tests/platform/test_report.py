@@ -291,7 +291,7 @@ def test_a_report_is_replaced_in_one_step(run: Path, tmp_path: Path, monkeypatch
 
     with monkeypatch.context() as patch:
         patch.setattr(Path, "replace", fail)
-        with pytest.raises(OSError, match="no room"):
+        with pytest.raises(ConfigError, match="no room"):
             write_report(tmp_path)
     assert (tmp_path / "report.html").read_bytes() == before
     assert write_report(tmp_path).read_bytes() != before

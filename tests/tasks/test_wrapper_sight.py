@@ -4,6 +4,8 @@ import pytest
 import torch
 from wrapped_tasks import BANDIT, DOTS, LIVES, TWO_STEP, rollout, wrapped
 
+KEY = torch.zeros(1, dtype=torch.int64)
+
 
 # ---- by hand
 def test_feedback_shows_the_last_action_reward_time_and_a_trials_start():

@@ -24,7 +24,6 @@ from metaplastic.tasks.wrappers.autoreset import lifetime_of
 from metaplastic.tasks.wrappers.wrapper import bare
 
 BLOCKS = (blocks_have_their_shape, draws_by_key_alone, splits_by_trials)
-KEY = torch.zeros(1, dtype=torch.int64)
 CASES = [
     ("ActionNoise", {"slip": 0.3}, (BANDIT, TWO_STEP, DOTS)),
     ("ActionNoise", {"sd": 0.2}, (MATCH,)),
