@@ -35,6 +35,14 @@ AllowChange = Annotated[
     bool, typer.Option("--allow-change", help="go on although the experiment was changed since the run began")
 ]
 
+Description = Annotated[Path | None, typer.Option("--launch", help="launch description (YAML); flags are set over it")]
+Nodes = Annotated[str | None, typer.Option(help="machines")]
+Cpus = Annotated[str | None, typer.Option(help="CPUs of each")]
+Gpus = Annotated[str | None, typer.Option(help="GPUs of each")]
+Memory = Annotated[str | None, typer.Option(help="memory of each: 32G")]
+Hours = Annotated[str | None, typer.Option(help="time limit")]
+Actors = Annotated[str | None, typer.Option(help="Ray actors; one a GPU or CPU if absent")]
+
 
 @app.command()
 def search(
@@ -101,20 +109,18 @@ def launch(
     where: Annotated[str, typer.Argument(help="local, ray-job, slurm, kubernetes or cloud", show_default=False)],
     file: File,
     overrides: Overrides = None,
-    description: Annotated[
-        Path | None, typer.Option("--launch", help="launch description (YAML); flags are set over it")
-    ] = None,
+    description: Description = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="show what would be submitted, and submit nothing")
     ] = False,
     out: Annotated[Path | None, typer.Option(help="folder for the files; launches/NAME if absent")] = None,
     name: Annotated[str | None, typer.Option(help="name of the job; the experiment's if absent")] = None,
-    nodes: Annotated[str | None, typer.Option(help="machines")] = None,
-    cpus: Annotated[str | None, typer.Option(help="CPUs of each")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPUs of each")] = None,
-    memory: Annotated[str | None, typer.Option(help="memory of each: 32G")] = None,
-    hours: Annotated[str | None, typer.Option(help="time limit")] = None,
-    workers: Annotated[str | None, typer.Option(help="Ray actors; one a GPU or CPU if absent")] = None,
+    nodes: Nodes = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    memory: Memory = None,
+    hours: Hours = None,
+    workers: Actors = None,
     run_dir: Annotated[
         str | None, typer.Option(help="run directory, absolute, on a disk that outlives the job")
     ] = None,
@@ -152,15 +158,13 @@ def launch(
 def estimate(
     file: File,
     overrides: Overrides = None,
-    description: Annotated[
-        Path | None, typer.Option("--launch", help="launch description (YAML); flags are set over it")
-    ] = None,
-    nodes: Annotated[str | None, typer.Option(help="machines")] = None,
-    cpus: Annotated[str | None, typer.Option(help="CPUs of each")] = None,
-    gpus: Annotated[str | None, typer.Option(help="GPUs of each")] = None,
-    memory: Annotated[str | None, typer.Option(help="memory of each: 32G")] = None,
-    hours: Annotated[str | None, typer.Option(help="time limit")] = None,
-    workers: Annotated[str | None, typer.Option(help="Ray actors; one a GPU or CPU if absent")] = None,
+    description: Description = None,
+    nodes: Nodes = None,
+    cpus: Cpus = None,
+    gpus: Gpus = None,
+    memory: Memory = None,
+    hours: Hours = None,
+    workers: Actors = None,
     seconds: Annotated[float, typer.Option(help="how long chunks are timed, at least two")] = 60.0,
     losses: Annotated[float, typer.Option(help="how often a day each worker is lost")] = 0.0,
 ) -> None:

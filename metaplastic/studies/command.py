@@ -21,7 +21,7 @@ def list_studies() -> Table:
     """Name, question and time of every study."""
     table = Table("study", "question", "minutes", box=None, pad_edge=False)
     for one in all_studies():
-        table.add_row(one.name, one.question, f"{one.minutes:g}")
+        table.add_row(one.name, one.question, f"{one.minutes:g}" if one.minutes else "not measured")
     return table
 
 

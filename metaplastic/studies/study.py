@@ -2,9 +2,9 @@
 
     claim | published | measured | within?
 
-`published` says where the number comes from: read in the source, recalled, measured by us with other code, derived
-exactly, or proposed as what must hold. A study writes a folder: page.html (question, method, departures, table,
-figures), result.json, the figures, and the arrays it measured, so that they can be analysed elsewhere.
+`source` says where the number in `published` comes from (`Source`): a bound of ours is never called published. A study
+writes a folder: page.html (question, method, departures, table, figures), result.json, the figures, and the arrays it
+measured, so that they can be analysed elsewhere.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from metaplastic.core import ConfigError
 from metaplastic.platform import durable
 
-Source = Literal["published", "recalled", "derived", "proposed"]
-"""published: read in the source; recalled: from memory of it; derived: exact; proposed: our own bound"""
+Source = Literal["published", "our bound", "second hand", "recalled", "derived", "proposed"]
+"""published: the number was read in the source; our bound: the finding was, the number is ours; second hand: read in
+notes on it or off a figure; recalled: from memory of it; derived: exact; proposed: finding and bound are ours"""
 
 
 class Claim(NamedTuple):
@@ -93,8 +94,8 @@ class Study(ABC):
     departures: ClassVar[Sequence[str]]
     """everything that is not as in the paper"""
     references: ClassVar[Sequence[str]]
-    minutes: ClassVar[float]
-    """what the default takes on two cores, as measured"""
+    minutes: ClassVar[float | None]
+    """what the default takes on two cores, as measured; None: the default has not been run to its end"""
 
     @abstractmethod
     def run(self, run: Run) -> Result:

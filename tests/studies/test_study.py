@@ -1,14 +1,13 @@
 """Studies: the folder that they leave, the verdict, the command's refusals."""
 
 import json
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 
 from metaplastic.core import ConfigError
 from metaplastic.platform.figure_style import new_figure
-from metaplastic.studies import command, registry
+from metaplastic.studies import command
 from metaplastic.studies.page import verdict
 from metaplastic.studies.registry import STUDIES, all_studies, study
 from metaplastic.studies.study import Claim, Drawing, Result, Run, Study, enough, mean_and_error, read_result, run_study
@@ -21,7 +20,7 @@ class Toy(Study):
     method: ClassVar[str] = "Nothing is done."
     departures: ClassVar = ("There is no paper.",)
     references: ClassVar = ("Nobody 1900",)
-    minutes: ClassVar[float] = 0.0
+    minutes: ClassVar[float | None] = None
 
     def run(self, run: Run) -> Result:
         run.say("half way")
@@ -100,8 +99,7 @@ def test_every_study_says_what_it_is(name):
     assert one.name == name
     assert one.question.endswith("?")
     assert one.references
-    assert one.minutes > 0
-    assert Path(registry.__file__).with_name("dopamine").is_dir()
+    assert one.minutes is None or one.minutes > 0
 
 
 def test_the_list_names_all():

@@ -189,7 +189,7 @@ class BanditStudy(Study):
         "Wang et al. 2016, Learning to reinforcement learn, arXiv:1611.05763",
         "Wang et al. 2018, Prefrontal cortex as a meta-reinforcement learning system, Nat Neurosci 21:860",
     )
-    minutes: ClassVar[float] = 45
+    minutes: ClassVar[float | None] = None
 
     def run(self, run: Run) -> Result:
         """Train three populations, freeze, play, compare."""

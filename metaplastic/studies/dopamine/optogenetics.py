@@ -161,7 +161,7 @@ class OptogeneticsStudy(Study):
         f"Controls that are trained anew are {FEWER_SEEDS} agents, for a fifth of the updates.",
     )
     references: ClassVar[Sequence[str]] = RiskyChoice.references
-    minutes: ClassVar[float] = 3
+    minutes: ClassVar[float | None] = 3
 
     def run(self, run: Run) -> Result:
         """Train, freeze, stimulate."""
