@@ -61,7 +61,7 @@ wheel-test: wheel
 		$(BIN)/python $(PURELIB) > "$$($$python $(PURELIB))/borrowed.pth"; \
 		$(BIN)/python -m pip --python $$python install --quiet --disable-pip-version-check \
 			--no-deps --ignore-installed dist/metaplastic-*.whl; \
-		mkdir "$$folder/empty"; cd "$$folder/empty"; \
+		chmod 755 "$$folder"; mkdir "$$folder/empty"; cd "$$folder/empty"; \
 		METAPLASTIC_TEST_INSTALLED=1 $$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
 
 # NeuroGym pins gymnasium < 1, so it has an environment of its own, which borrows all else. It is installed before it

@@ -102,14 +102,14 @@ def _child(words, log, fsize=None, uid=None, patch=""):
         os.dup2(handle, stream)
     if fsize is not None:
         resource.setrlimit(resource.RLIMIT_FSIZE, (fsize, fsize))
+    from metaplastic.cli import main  # before the user changes, who may not be allowed to read where it lies
+
     if uid is not None:
         os.setgroups([])
         os.setegid(uid)
         os.seteuid(uid)
     exec(patch, {})
     sys.argv = ["metaplastic", *words]
-    from metaplastic.cli import main
-
     main()
 
 
