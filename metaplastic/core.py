@@ -263,6 +263,9 @@ class Network(Component, ABC):
 class Rule(Component, ABC):
     """How weights change."""
 
+    networks: ClassVar[tuple[str, ...]] = ()
+    """the kinds of network that it can change; none: every one that gives what it reads"""
+
     def reads(self) -> frozenset[str]:
         """The signals it needs from the network; an experiment whose network does not give them is refused."""
         return frozenset()

@@ -34,12 +34,12 @@ class Critic(Component, ABC):
     @staticmethod
     @abstractmethod
     def predict(
-        q: Float[Tensor, "P L A"], action: Int[Tensor, "P L"], expected: Float[Tensor, "P L"]
-    ) -> Float[Tensor, "P L"]:
+        q: Float[Tensor, "*B A"], action: Int[Tensor, "*B"], expected: Float[Tensor, "*B"]
+    ) -> Float[Tensor, "*B"]:
         """The prediction for the chosen action; `expected` is the running average of this trial's type."""
 
 
-def picked(values: Float[Tensor, "P L A"], action: Int[Tensor, "P L"]) -> Float[Tensor, "P L"]:
+def picked(values: Float[Tensor, "*B A"], action: Int[Tensor, "*B"]) -> Float[Tensor, "*B"]:
     """The value of the chosen action."""
     return values.gather(-1, action[..., None])[..., 0]
 

@@ -24,8 +24,11 @@ from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.policies import Policy
+from metaplastic.inner_loop.rules.layered import LayeredRule
 from metaplastic.inner_loop.rules.local import LocalRule
+from metaplastic.inner_loop.rules.sequence import SequenceRule
 
 Backend = Literal["auto", "torch", "numba", "step"]
 
@@ -64,6 +67,21 @@ def live(
             network, rule, objective, task,
             individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
         )  # fmt: skip
+    if isinstance(rule, SequenceRule):
+        from metaplastic.inner_loop.sequence_life import live_sequences
+
+        return live_sequences(
+            network, rule, objective, critic, task,
+            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+        )  # fmt: skip
+    if isinstance(rule, LayeredRule) and isinstance(network, Feedforward):
+        from metaplastic.inner_loop.layered_life import live_layered
+
+        return live_layered(
+            network, rule, objective, policy, critic, task,
+            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+        )  # fmt: skip
+    _check_drives(rule, objective)
     if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop.trial_life import live_trials
 
@@ -108,6 +126,10 @@ def backend_for(
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
         raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
+    if isinstance(rule, LayeredRule | SequenceRule):
+        if backend == "numba":
+            raise ValueError(f"backend is 'numba', and rule {rule.kind} lives in PyTorch; use backend: auto or torch")
+        return "torch"
     if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop import trial_life
 
@@ -116,6 +138,13 @@ def backend_for(
     if backend == "numba" and why_not:
         raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
     return "numba" if backend in ("auto", "numba") and not why_not else "torch"
+
+
+def _check_drives(rule: Rule, objective: Objective) -> None:
+    """Refuse a cost of the answer where nothing would follow it."""
+    unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, AnswerCost))
+    if unheard:
+        raise ValueError(f"objective has {', '.join(unheard)}, which rule {rule.kind} is not told of; leave it out")
 
 
 def join(parts: list[Record]) -> Record:

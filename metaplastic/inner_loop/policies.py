@@ -23,7 +23,7 @@ from metaplastic.core import Component, Number
 from metaplastic.fields import Evolves
 
 Settings = Mapping[str, Tensor]
-"""the numbers of a policy by name, each [P, 1]"""
+"""the numbers of a policy by name, each [P, 1] or [P, 1, 1]"""
 
 
 class Policy(Component, ABC):
@@ -35,17 +35,17 @@ class Policy(Component, ABC):
     @staticmethod
     @abstractmethod
     def choose(
-        q: Float[Tensor, "P L A"], u0: Float[Tensor, " L"], u1: Float[Tensor, " L"], numbers: Settings
-    ) -> Int[Tensor, "P L"]:
-        """The action."""
+        q: Float[Tensor, "*B A"], u0: Float[Tensor, "*C"], u1: Float[Tensor, "*C"], numbers: Settings
+    ) -> Int[Tensor, "*B"]:
+        """The action of each decision, B = [P, L] or [P, L, S]; the uniform numbers broadcast to B."""
 
 
-def greedy(q: Float[Tensor, "P L A"]) -> Int[Tensor, "P L"]:
+def greedy(q: Float[Tensor, "*B A"]) -> Int[Tensor, "*B"]:
     """The action of the highest value; of several, the first."""
     return q.argmax(-1)
 
 
-def sample(q: Float[Tensor, "P L A"], temperature: Tensor, u1: Tensor) -> Int[Tensor, "P L"]:
+def sample(q: Float[Tensor, "*B A"], temperature: Tensor, u1: Tensor) -> Int[Tensor, "*B"]:
     """An action from (3)."""
     heaped = torch.softmax(q / temperature[..., None], -1).cumsum(-1)
     return (heaped <= u1[..., None]).sum(-1).clamp(max=q.shape[-1] - 1)

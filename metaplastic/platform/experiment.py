@@ -173,6 +173,10 @@ def _check_reads(task: Component, network: Any, rule: Any) -> None:
             f"task {task.kind} is answered by '{response}', which network {network.kind} cannot do "
             f"(it does {', '.join(network.responses)})"
         )
+    if rule.networks and network.kind not in rule.networks:
+        raise wrong(
+            f"rule {rule.kind} changes networks of kind {', '.join(rule.networks)}, and this one is {network.kind}"
+        )
     missing = sorted(rule.reads() - network.signals)
     if missing:
         raise wrong(

@@ -9,9 +9,11 @@ import csv
 from pathlib import Path
 
 from metaplastic.core import ConfigError, Record
-from metaplastic.inner_loop import decision_life, recording, trial_life
+from metaplastic.inner_loop import decision_life, layered_life, recording, sequence_life, trial_life
 from metaplastic.inner_loop.agents.observation import AGENT_RECORDS
 from metaplastic.inner_loop.networks.gated import Gated
+from metaplastic.inner_loop.rules.layered import LayeredRule
+from metaplastic.inner_loop.rules.sequence import SequenceRule
 from metaplastic.platform.evaluate import generation_key, genome_of, live_experiment, measures
 from metaplastic.platform.experiment import Experiment
 from metaplastic.platform.experiment_file import dump, load
@@ -72,6 +74,10 @@ def labelled(experiment: Experiment, lived: Record, record: tuple[str, ...]) -> 
 def _known(experiment: Experiment) -> dict[str, tuple[tuple[str, ...], str]]:
     if isinstance(experiment.network, Gated):
         return AGENT_RECORDS
+    if isinstance(experiment.rule, SequenceRule):
+        return sequence_life.RECORDS
+    if isinstance(experiment.rule, LayeredRule):
+        return layered_life.RECORDS
     each = experiment.task.spec.response == "each"
     return decision_life.RECORDS if each else trial_life.RECORDS
 

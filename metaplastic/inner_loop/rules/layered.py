@@ -1,0 +1,70 @@
+"""Rules of layered networks that learn from a minibatch of S decisions at a time; each brain has its own weights.
+
+    W_k <- mask (W_k + dW_k),   dW_k the mean of the S decisions' changes                                    (1)
+
+Feedback transport, perturbation and relaxation are such rules: what they do cannot be stated by a formula of what one
+synapse sees. `inner_loop/layered_life.py` lives them. A rule is one class with `change` and, if it keeps something of
+its own (feedback weights, expectations), `start`.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import Annotated, ClassVar, NamedTuple
+
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from metaplastic.core import Rule
+from metaplastic.inner_loop.networks.layers import Layer, Layers
+
+State = dict[str, Tensor]
+"""what a rule keeps besides the weights, [P, L, …] each"""
+
+
+class Lesson(NamedTuple):
+    """A minibatch as a brain lived it."""
+
+    x: Float[Tensor, "#P L S I"]
+    layers: tuple[Layer, ...]
+    """the answer to it, before this change"""
+    target: Float[Tensor, "#P L S A"]
+    """1 at the best answer, 0 elsewhere"""
+    payoff: Float[Tensor, "#P L S A"]
+    """the reward that each answer would get"""
+    action: Int[Tensor, "P L S"]
+    reward: Float[Tensor, "P L S"]
+    prediction: Float[Tensor, "P L S"]
+    """what the critic expected"""
+    top_error: Float[Tensor, "P L S A"] | None
+    """d cost / d output of the objective's costs of the answer, for each decision; None: it has none"""
+    numbers: dict[str, Float[Tensor, "P 1 1 1"]]
+    """the rule's own numbers"""
+    key: Int[Tensor, " L"]
+    """of this minibatch in each lifetime: all its chance"""
+    trial: int
+    """number of its first decision"""
+
+    @property
+    def output(self) -> Float[Tensor, "P L S A"]:
+        """The action values."""
+        return self.layers[-1].post
+
+
+class LayeredRule(Rule):
+    """A rule of feedforward networks, eq. (1)."""
+
+    networks: ClassVar[tuple[str, ...]] = ("feedforward",)
+    follows_error: ClassVar[bool] = False
+    """it needs an objective with an error of the output (`cross_entropy`, `squared_error`)"""
+    batch: Annotated[int, Field(ge=1, le=10_000)] = 1
+    """S, decisions between two writes"""
+
+    def start(self, net: Layers, key: Int[Tensor, " L"]) -> State:  # noqa: ARG002
+        """What it keeps, at birth; `key` is K(INIT) of each lifetime, folded for the rule."""
+        return {}
+
+    @abstractmethod
+    def change(self, net: Layers, state: State, lesson: Lesson) -> tuple[tuple[Tensor, ...], State]:
+        """The changes that are added to the weights, [P, L, post, pre] each, and its state after."""
