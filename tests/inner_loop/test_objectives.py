@@ -19,6 +19,11 @@ NUMBERS = {"weight": torch.tensor(0.7), "target": torch.tensor(0.2), "rate": tor
 COSTS = {
     "energy": (Y, lambda y: 0.7 * 0.5 * y.square().sum()),
     "homeostasis": (MEAN, lambda mean: 0.7 * 0.5 * (mean - 0.2).square().sum()),
+    "sparse_activity": (Y, lambda y: 0.7 * y.abs().sum()),
+    "sparse_rate": (
+        MEAN.sigmoid(),
+        lambda mean: 0.7 * (0.2 * (0.2 / mean).log() + 0.8 * (0.8 / (1 - mean)).log()).sum(),
+    ),
 }
 """kind -> what the neuron sees, and the weighted cost, written out a second time"""
 
@@ -28,7 +33,8 @@ def test_a_drive_is_minus_the_gradient_of_its_cost(kind):
     seen, cost = COSTS[kind]
     seen = seen.clone().requires_grad_()
     (gradient,) = torch.autograd.grad(cost(seen), [seen])
-    found = OBJECTIVES[kind].drive(Y, MEAN, {name: value.double() for name, value in NUMBERS.items()})
+    given = {name: value.double() for name, value in NUMBERS.items()}
+    found = OBJECTIVES[kind].drive(seen.detach(), seen.detach(), given)
     torch.testing.assert_close(found, -gradient, rtol=1e-6, atol=1e-8)
 
 
