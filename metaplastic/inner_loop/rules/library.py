@@ -5,15 +5,22 @@ from __future__ import annotations
 from metaplastic.core import Rule
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
+from metaplastic.inner_loop.rls.force import Force
+from metaplastic.inner_loop.rls.full_force import FullForce
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
 from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.rules.formula_rule import FormulaRule
 from metaplastic.inner_loop.rules.hebbian import Hebbian
+from metaplastic.inner_loop.rules.intrinsic import IntrinsicPlasticity
+from metaplastic.inner_loop.rules.mlp_rule import MLPRule
 from metaplastic.inner_loop.rules.oja import Oja
 from metaplastic.inner_loop.rules.perturbation import Miconi17, NodePerturbation
+from metaplastic.inner_loop.rules.polynomial import Polynomial
 from metaplastic.inner_loop.rules.q_agrel import QAgrel
+from metaplastic.inner_loop.rules.sanger import OjaSubspace, Sanger
+from metaplastic.inner_loop.rules.scaling import SynapticScaling
 from metaplastic.inner_loop.rules.three_factor import ThreeFactor
 
 RULES: dict[str, type[Rule]] = {
@@ -22,9 +29,17 @@ RULES: dict[str, type[Rule]] = {
     "hebbian": Hebbian,
     "covariance": Covariance,
     "oja": Oja,
+    "oja_subspace": OjaSubspace,
+    "sanger": Sanger,
     "bcm": BCM,
+    "synaptic_scaling": SynapticScaling,
+    "intrinsic_plasticity": IntrinsicPlasticity,
     "abcd": ABCD,
+    "polynomial": Polynomial,
+    "mlp": MLPRule,
     "three_factor": ThreeFactor,
+    "force": Force,
+    "full_force": FullForce,
     "node_perturbation": NodePerturbation,
     "miconi17": Miconi17,
     "q_agrel": QAgrel,

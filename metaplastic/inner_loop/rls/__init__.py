@@ -1,0 +1,1 @@
+"""Recursive least squares in recurrent networks: FORCE, full-FORCE, innate training."""
