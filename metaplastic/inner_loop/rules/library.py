@@ -5,6 +5,9 @@ from __future__ import annotations
 from metaplastic.core import Rule
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
+from metaplastic.inner_loop.relaxation.contrastive import ContrastiveHebbian
+from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
+from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
 from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
 from metaplastic.inner_loop.rules.abcd import ABCD
@@ -45,5 +48,8 @@ RULES: dict[str, type[Rule]] = {
     "q_agrel": QAgrel,
     "backprop": Backprop,
     "a2c": A2C,
+    "predictive_coding": PredictiveCoding,
+    "equilibrium_propagation": EquilibriumPropagation,
+    "contrastive_hebbian": ContrastiveHebbian,
 }
 """kind -> rule"""
