@@ -216,7 +216,7 @@ def _write(
     traces = brain.traces[index] if plan.form.keeps_traces else to_torch.start(program, w)
     # a decision is a trial of one step, so a rule that writes at the trial's end writes now as well
     _, traces = to_torch.step(program._replace(writes="trial"), parameters, w, traces, signals)
-    known = {**parameters, **signals, **traces, "w": w}
+    known = to_torch.derived(program, {**parameters, **signals, **traces, "w": w})
     written = to_torch.changed(program, known, mask)
     if index == 0 or plan.form.feedback != "learned":
         return written, w, traces
@@ -232,6 +232,8 @@ def _signals(plan: Plan, brain: Brain, layer: Layer, outcome: Outcome, index: in
     scalars = {"reward": outcome.reward, "prediction": outcome.prediction, "rpe": outcome.rpe}
     signals = {name: value[..., None, None] for name, value in scalars.items()}
     signals["pre"] = layer.pre[:, :, None]
+    signals["constant"] = torch.zeros_like(signals["pre"])
+    signals["constant"][..., : int(plan.form.bias)] = 1
     signals |= {name: getattr(layer, name)[..., None] for name in ("post", "potential", "gate")}
     drive = torch.zeros_like(layer.post)
     chance = torch.softmax(layer.post, -1) if index == plan.form.layers else drive

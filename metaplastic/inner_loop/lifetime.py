@@ -137,7 +137,8 @@ def backend_for(
     why_not = _obstacle(rule, record, device, dtype)
     if backend == "numba" and why_not:
         raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
-    return "numba" if backend in ("auto", "numba") and not why_not else "torch"
+    wanted = backend == "numba" or (backend == "auto" and getattr(rule, "worth_compiling", True))
+    return "numba" if wanted and not why_not else "torch"
 
 
 def _check_drives(rule: Rule, objective: Objective) -> None:

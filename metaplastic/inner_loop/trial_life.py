@@ -26,6 +26,7 @@ from metaplastic.core import Judgement, Network, Objective, Record, Rule, Task, 
 from metaplastic.inner_loop import trial_torch
 from metaplastic.inner_loop.critics import Critic, picked
 from metaplastic.inner_loop.decision_plan import BLOCKS
+from metaplastic.inner_loop.formula.program import DERIVED
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.recording import Tape
@@ -121,7 +122,13 @@ def backend_for(
         raise ValueError(
             f"backend is 'numba' with {dtype} on {device}; its kernels are for float32 on the CPU, use backend: torch"
         )
-    return ("numba" if fits else "torch") if backend == "auto" else backend
+    unknown = sorted(rule.reads().intersection(DERIVED))
+    if backend == "numba" and unknown:
+        raise ValueError(
+            f"backend is 'numba', which cannot tell a synapse {', '.join(unknown)}; use backend: auto or torch"
+        )
+    best = "numba" if fits and not unknown and getattr(rule, "worth_compiling", True) else "torch"
+    return best if backend == "auto" else backend
 
 
 def _numba_engine() -> Engine:

@@ -21,7 +21,13 @@ from metaplastic.inner_loop.kernels.decision_kernel import live_fused
 from metaplastic.inner_loop.kernels.decision_source import kernel_source
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.rules.fixed import Fixed
+from metaplastic.inner_loop.rules.hebbian import Hebbian
+from metaplastic.inner_loop.rules.intrinsic import IntrinsicPlasticity
+from metaplastic.inner_loop.rules.mlp_rule import MLPRule
+from metaplastic.inner_loop.rules.polynomial import Polynomial
 from metaplastic.inner_loop.rules.q_agrel import QAgrel
+from metaplastic.inner_loop.rules.sanger import OjaSubspace, Sanger
+from metaplastic.inner_loop.rules.scaling import SynapticScaling
 
 HOMEOSTASIS = {"kind": "homeostasis", "weight": 0.5, "target": 0.2, "rate": 0.4}
 MIXED = {"kind": "mixture", "terms": [{"kind": "reward", "weight": 0.7}, {"kind": "energy"}, HOMEOSTASIS]}
@@ -135,6 +141,20 @@ def chosen(given: dict) -> Plan:
     )
 
 
+NAMED = [
+    Backprop(eta=0.1),
+    Fixed(),
+    QAgrel(eta=0.1),
+    Sanger(eta=0.1),
+    OjaSubspace(eta=0.1),
+    SynapticScaling(eta=0.1, mean_rate=0.5),
+    IntrinsicPlasticity(eta=0.05, mu=0.4),
+    Polynomial(eta=0.1, terms={"110": 1.0, "021": -1.0, "102": 0.5}),
+    MLPRule(eta=0.2),
+    Hebbian(eta=0.1, dale=1.0, weight_limit=0.7),
+]
+
+
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(choices())
 def test_the_kernels_text_says_what_the_reference_does(interpreted, given):
@@ -142,7 +162,7 @@ def test_the_kernels_text_says_what_the_reference_does(interpreted, given):
 
 
 @pytest.mark.parametrize("feedback", ["symmetric", "learned", "random"])
-@pytest.mark.parametrize("rule", [Backprop(eta=0.1), Fixed(), QAgrel(eta=0.1)], ids=lambda rule: rule.kind)
+@pytest.mark.parametrize("rule", NAMED, ids=lambda rule: rule.kind)
 def test_the_kernels_text_of_named_rules_says_what_the_reference_does(interpreted, rule, feedback):
     network = Feedforward(units=5, layers=2, feedback=feedback)
     policy = {"kind": "max_boltzmann", "epsilon": 0.7}

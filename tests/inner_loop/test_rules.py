@@ -7,6 +7,7 @@ from typing import Any, get_args
 
 import pytest
 import torch
+from driven_neurons import correlated, draw, driven, numbers
 from pydantic import ValidationError
 
 from metaplastic.core import Array, Choice, Connection, Gene, Granularity, Layout, Values
@@ -21,11 +22,6 @@ P, L, POST, PRE = 3, 2, 5, 4
 SHAPES = {"scalar": (P, L, 1, 1), "pre": (P, L, 1, PRE), "post": (P, L, POST, 1), "synapse": (P, L, POST, PRE)}
 NAMED = [name for name, rule in RULES.items() if name != "formula" and issubclass(rule, LocalRule)]
 LAYOUT = Layout((Connection("first", 2, 3, 1), Connection("here", POST, PRE, 3)))
-
-
-def draw(*shape: int, seed: int = 0) -> torch.Tensor:
-    count = math.prod(shape)
-    return torch.sin(torch.arange(1, count + 1, dtype=torch.float64) ** 2 * 0.7 + seed).reshape(shape)
 
 
 def all_signals(seed: int = 0) -> dict[str, torch.Tensor]:
@@ -51,9 +47,7 @@ def one(rule: Any, w: float, *steps: dict[str, float]) -> float:
     """A life of a single synapse."""
     signals = [{n: torch.full((1, 1, 1, 1), v, dtype=torch.float64) for n, v in step.items()} for step in steps]
     weights = torch.full((1, 1, 1, 1), w, dtype=torch.float64)
-    parameters = {
-        n: torch.full((1, 1, 1, 1), float(v), dtype=torch.float64) for n, v in rule.parameter_values().items()
-    }
+    parameters = numbers(rule)
     return lived(rule, weights, signals, parameters).item()
 
 
@@ -228,39 +222,20 @@ def test_a_decay_of_any_granularity_puts_the_memory_where_it_fits(per: Granulari
 
 # known laws
 
-
-def inputs(steps: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Correlated inputs [T, P, L, 1, PRE] and the first principal component."""
-    mix = draw(PRE, PRE, seed=3)
-    generator = torch.Generator().manual_seed(0)
-    x = torch.randn(steps, P, L, 1, PRE, dtype=torch.float64, generator=generator) @ mix
-    return x / x.std(), torch.linalg.eigh(mix.T @ mix).eigenvectors[:, -1]
-
-
-def driven(rule: Any, x: torch.Tensor) -> torch.Tensor:
-    """Weights [P, L, 1, PRE] of linear neurons after these inputs."""
-    program, w = rule.program(), 0.3 * draw(P, L, 1, PRE, seed=8)
-    parameters = {
-        n: torch.full((1, 1, 1, 1), float(v), dtype=torch.float64) for n, v in rule.parameter_values().items()
-    }
-    traces = to_torch.start(program, w)
-    for pre in x:
-        post = (w * pre).sum(3, keepdim=True)
-        w, traces = to_torch.step(program, parameters, w, traces, {"pre": pre, "post": post})
-    return w
+START = 0.3 * draw(P, L, 1, PRE, seed=8)
 
 
 def test_oja_converges_to_the_first_principal_component():
-    x, component = inputs(4000)
-    w = driven(RULES["oja"](eta=0.004), x)
-    assert (torch.cosine_similarity(w[:, :, 0], component, dim=2).abs() > 0.995).all()
+    x, components = correlated(4000, P, L)
+    w = driven(RULES["oja"](eta=0.004), x, START)
+    assert (torch.cosine_similarity(w[:, :, 0], components[0], dim=2).abs() > 0.995).all()
     torch.testing.assert_close(w.norm(dim=3), torch.ones(P, L, 1, dtype=torch.float64), rtol=0, atol=0.03)
 
 
 def test_hebb_grows_along_the_first_principal_component_without_limit():
-    x, component = inputs(2000)
-    w = driven(RULES["hebbian"](eta=0.004), x)
-    assert (torch.cosine_similarity(w[:, :, 0], component, dim=2).abs() > 0.99).all()
+    x, components = correlated(2000, P, L)
+    w = driven(RULES["hebbian"](eta=0.004), x, START)
+    assert (torch.cosine_similarity(w[:, :, 0], components[0], dim=2).abs() > 0.99).all()
     assert (w.norm(dim=3) > 100).all()
 
 
@@ -268,7 +243,8 @@ def test_bcm_becomes_selective_for_one_of_two_patterns():
     patterns = torch.tensor([[1.0, 0.2, 0.0, 0.3], [0.1, 0.9, 0.4, 0.0]], dtype=torch.float64)
     generator = torch.Generator().manual_seed(1)
     x = patterns[torch.randint(2, (6000, P, L), generator=generator)][:, :, :, None]
-    responses = (driven(RULES["bcm"](eta=0.005, threshold_rate=0.05), x) @ patterns.T)[:, :, 0].sort(dim=2).values
+    w = driven(RULES["bcm"](eta=0.005, threshold_rate=0.05), x, START)
+    responses = (w @ patterns.T)[:, :, 0].sort(dim=2).values
     torch.testing.assert_close(responses.mean((0, 1)), torch.tensor([0.0, 2.0], dtype=torch.float64), rtol=0, atol=0.25)
 
 
@@ -276,9 +252,7 @@ def test_covariance_does_not_drift_for_independent_neurons():
     generator = torch.Generator().manual_seed(2)
     rule = RULES["covariance"](eta=1.0, mean_decay=0.95)
     program, w = rule.program(), torch.zeros(8, 4, 3, 2, dtype=torch.float64)
-    parameters = {
-        n: torch.full((1, 1, 1, 1), float(v), dtype=torch.float64) for n, v in rule.parameter_values().items()
-    }
+    parameters = numbers(rule)
     traces = to_torch.start(program, w)
     settled = w
     for step in range(500):

@@ -21,6 +21,7 @@ from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.kernels import trial_kernel, trial_parts
 from metaplastic.inner_loop.kernels.trial_source import Shape, hoisted, kernel_source
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.rules.mlp_rule import MLPRule
 from metaplastic.inner_loop.rules.perturbation import Miconi17, NodePerturbation
 from metaplastic.inner_loop.trial_plan import TrialPlan, born, form_of
 
@@ -105,6 +106,7 @@ def test_every_granularity(interpreted, granularity, writes, plastic_input):
         {"weight_decay": 0.1, "weight_limit": 0.5},
         {"normalise": "row"},
         {"normalise": "max", "weight_limit": 0.9},
+        {"dale": -0.5, "weight_limit": 0.9},
     ],
 )
 @pytest.mark.parametrize("writes", ["step", "trial"])
@@ -125,6 +127,7 @@ def test_every_transform(interpreted, settings, writes):
         Miconi17(eta=3.0, limit=0.05, quiet_trials=0, settle=1),
         NodePerturbation(eta=1.0, limit=0.2, quiet_trials=0, settle=1, trace_decay=0.7),
         formula(**HEBB),
+        MLPRule(eta=0.2),
         formula("0.1 * rpe * e", traces={"e": "0.5 * e + (post - pre)**2 + abs(pre) * gate"}, writes="trial"),
         formula("0.1 * rpe * (e + f)", traces={"e": "e + tanh(pre * post)", "f": "0.5 * f + e * w"}, writes="trial"),
         formula(

@@ -14,7 +14,7 @@ from typing import Literal, cast
 import sympy
 
 from metaplastic.inner_loop.formula.grammar import FUNCTIONS, FormulaError, parse
-from metaplastic.inner_loop.formula.program import SIGNALS, Norm, Place, Program, Trace
+from metaplastic.inner_loop.formula.program import DERIVED, SIGNALS, Norm, Place, Program, Trace
 
 TRIAL_SCALARS = frozenset({"reward", "prediction", "rpe"})
 """What is known of a whole trial only at its end."""
@@ -115,7 +115,7 @@ def _check_readers(read: dict[str, frozenset[str]], texts: dict[str, str], param
 
 def _check_trial(read: dict[str, frozenset[str]]) -> None:
     for name in sorted(read["update"]):
-        if SIGNALS.get(name, "scalar") in ("pre", "post") or name == "settled":
+        if SIGNALS.get(name, "scalar") in ("pre", "post") or name in ("settled", *DERIVED):
             raise FormulaError(
                 f"update reads {name!r}, but with writes: trial it is applied once, at the trial's end; "
                 f"put {name!r} into a trace, or say writes: step"

@@ -5,6 +5,7 @@
     synapse_state    a memory of its own
     global_scalar    one number broadcast to the whole brain: reward, expectation, prediction error, a trial's clock
     feedback_vec     a number of its own for each neuron, carried down from the answer
+    nonlocal         activities and weights of other postsynaptic neurons of its connection group
 
 A rule may declare what it allows itself; one that reads more is refused.
 """
@@ -19,12 +20,14 @@ import sympy
 from metaplastic.core import near_miss
 from metaplastic.inner_loop.formula.analyse import place_of
 from metaplastic.inner_loop.formula.grammar import FormulaError, operands
-from metaplastic.inner_loop.formula.program import SIGNALS, Program
+from metaplastic.inner_loop.formula.program import DERIVED, SIGNALS, Program
 
-Word = Literal["pre", "post", "weight", "synapse_state", "global_scalar", "feedback_vec"]
+Word = Literal["pre", "post", "weight", "synapse_state", "global_scalar", "feedback_vec", "nonlocal"]
 """the words of locality, from rules.md 3.1"""
 
 _WORD_OF_PLACE: dict[str, Word] = {"pre": "pre", "post": "post", "scalar": "global_scalar", "synapse": "weight"}
+_WORD_OF_SIGNAL: dict[str, Word] = {"feedback": "feedback_vec", **dict.fromkeys(DERIVED, "nonlocal")}
+"""signals that are more than a variable of their place"""
 
 
 class Cost(NamedTuple):
@@ -40,9 +43,7 @@ class Cost(NamedTuple):
 
 def locality(program: Program) -> frozenset[Word]:
     """What a synapse reads."""
-    words: set[Word] = {_WORD_OF_PLACE[SIGNALS[name]] for name in program.reads - {"feedback"}}
-    if "feedback" in program.reads:
-        words.add("feedback_vec")
+    words: set[Word] = {_word(name) for name in program.reads}
     if any(trace.place == "synapse" for trace in program.traces):
         words.add("synapse_state")
     return frozenset(words)
@@ -82,7 +83,10 @@ def _operations(expr: sympy.Expr, program: Program) -> int:
 
 
 def _readers(program: Program, words: set[str]) -> set[str]:
-    signals = {name for name in program.reads if name != "feedback" and _WORD_OF_PLACE[SIGNALS[name]] in words}
-    feedback = {"feedback"} & program.reads if "feedback_vec" in words else set()
+    signals = {name for name in program.reads if _word(name) in words}
     states = {trace.name for trace in program.traces if trace.place == "synapse"} if "synapse_state" in words else set()
-    return signals | feedback | states
+    return signals | states
+
+
+def _word(signal: str) -> Word:
+    return _WORD_OF_SIGNAL.get(signal) or _WORD_OF_PLACE[SIGNALS[signal]]

@@ -33,12 +33,18 @@ SIGNALS_EXPLAINED: dict[str, tuple[Place, str]] = {
     "chance": ("post", "softmax of the outputs: how likely this answer seemed (0 at neurons that answer nothing)"),
     "drive": ("post", "what the objective asks of this neuron: minus the derivative of its local costs"),
     "w": ("synapse", "the weight"),
+    "constant": ("pre", "1 for the neuron that is always 1 (the bias), 0 for the others"),
+    "reconstruction": ("pre", "sum over all postsynaptic neurons k of post_k w_kj: what they tell of this input"),
+    "explained": ("synapse", "the same sum over k <= i: what this neuron and those before it tell of this input"),
     "reward": ("scalar", "reward of the decision or trial (the objective's mixture)"),
     "prediction": ("scalar", "the reward that was expected"),
     "rpe": ("scalar", "reward - prediction"),
     "settled": ("scalar", "0 in the first steps of a trial (the rule's `settle`), then 1"),
 }
 """Every signal a formula may read, where it lives, and what it means."""
+
+DERIVED = ("reconstruction", "explained")
+"""signals that follow from w and post of the whole connection group, so that no network has to give them"""
 
 SIGNALS: dict[str, Place] = {name: place for name, (place, _) in SIGNALS_EXPLAINED.items()}
 """name -> where it lives"""

@@ -28,6 +28,9 @@ _SIGNS: dict[str, str] = {
     "chance": r"p_i",
     "drive": r"d_i",
     "w": r"w_{ij}",
+    "constant": r"c_j",
+    "reconstruction": r"\left(\sum_{k} y_k w_{kj}\right)",
+    "explained": r"\left(\sum_{k \leq i} y_k w_{kj}\right)",
     "reward": r"R",
     "prediction": r"\bar{R}",
     "rpe": r"\delta",
@@ -41,7 +44,18 @@ _GREEK = {
     **{"phi": "φ", "chi": "χ", "psi": "ψ", "omega": "ω"},
 }
 _INDEX: dict[Place, str] = {"scalar": "", "pre": "j", "post": "i", "synapse": "ij"}
-_PLAIN = {r"\phi'": "φ'", r"\xi": "ξ", r"\bar{R}": "R̄", r"\delta": "δ", "{": "", "}": ""}
+_PLAIN = {
+    r"\sum": "Σ",
+    r" \leq ": "≤",
+    r"\left": "",
+    r"\right": "",
+    r"\phi'": "φ'",
+    r"\xi": "ξ",
+    r"\bar{R}": "R̄",
+    r"\delta": "δ",
+    "{": "",
+    "}": "",
+}
 _NAMES = {"absolute": "abs", "signum": "sign", "minimum": "min", "maximum": "max"}
 
 
@@ -120,6 +134,8 @@ def _memories(program: Program) -> frozenset[str]:
 
 def _ordered(expr: sympy.Expr, memories: frozenset[str]) -> sympy.Expr:
     """Factors in the order of the field: number, coefficients, broadcast scalars, post, pre, weight, memories."""
+    if not expr.is_Mul:  # SymPy prints 1 / x as a product
+        return expr
     rows = ("scalar", "post", "pre", "synapse")
 
     def rank(factor: sympy.Expr) -> tuple[int, str]:

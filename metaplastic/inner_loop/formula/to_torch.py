@@ -77,7 +77,7 @@ def step(
 
     `mask`, broadcastable to w, is 1 where there is a synapse; elsewhere the weight becomes 0.
     """
-    known = {**parameters, **signals, **traces, "w": w}
+    known = derived(program, {**parameters, **signals, **traces, "w": w})
     for trace in program.traces:
         known[trace.name] = torch_function(trace.value)(known)
     if program.writes == "step":
@@ -101,12 +101,26 @@ def trial_end(
 
 def changed(program: Program, known: Values, mask: Tensor | None = None) -> Float[Tensor, "P L post pre"]:
     """The weights after one update; everything the update reads is in `known`, w too."""
+    known = derived(program, known)
     if program.update != 0:
         known = {**known, "w": _updated(program, known)}
     if program.transform != _W:
         known = {**known, "w": torch_function(program.transform)(known)}
     w = known["w"] if mask is None else known["w"] * mask
     return w if program.normalise == "none" else normalised(w, program.normalise)
+
+
+def derived(program: Program, known: Values) -> dict[str, Any]:
+    """`known` with the signals of DERIVED that the program reads, unless they are given: from the weights as they are.
+
+    reconstruction [P, L, 1, pre] is sum_k post_k w_kj, explained [P, L, post, pre] the sums of its first terms.
+    """
+    found = dict(known)
+    if "reconstruction" in program.reads:
+        found.setdefault("reconstruction", (known["post"] * known["w"]).sum(-2, keepdim=True))
+    if "explained" in program.reads:
+        found.setdefault("explained", (known["post"] * known["w"]).cumsum(-2))
+    return found
 
 
 def normalised(w: Float[Tensor, "*B post pre"], how: str) -> Float[Tensor, "*B post pre"]:

@@ -11,7 +11,7 @@ from textwrap import indent
 import sympy
 
 from metaplastic.inner_loop.decision_plan import Form
-from metaplastic.inner_loop.formula.program import Place
+from metaplastic.inner_loop.formula.program import DERIVED, Place
 from metaplastic.inner_loop.formula.to_numba import numba_expression
 from metaplastic.inner_loop.kernels.hoist import Change, Loops, W, split, vanishes
 
@@ -23,8 +23,9 @@ AT = {"scalar": "", "pre": "[j]", "post": "[i]", "synapse": "[j, i]"}
 
 def learn_arguments(form: Form, change: Change) -> dict[str, list[str]]:
     """Names of what `learn` takes, by sort."""
+    derived = not change.reads.isdisjoint(DERIVED)
     return {
-        "signals": [name for name in (*SCALARS, *NEURONAL) if name in change.reads],
+        "signals": [name for name in (*SCALARS, *NEURONAL) if name in change.reads or (name == "post" and derived)],
         "parameters": [f"rule_{name}" for name, _ in form.places],
         "traces": [f"trace_{name}" for name, _ in change.kept],
         "next": [f"next_{name}" for name, _ in change.kept if change.places[name] != "synapse"],
@@ -57,7 +58,8 @@ def _is_lazy(form: Form, change: Change) -> bool:
 def _names(form: Form, change: Change) -> dict[str, str]:
     """How every name of the formula is read inside the loops."""
     names = {name: name + AT[change.places[name]] for name in change.reads}
-    names |= {"w": "weight"}
+    names |= {"w": "weight", "reconstruction": "rebuilt", "explained": "so_far"}
+    names |= {"constant": "(ONE if j == 0 else ZERO)" if form.bias else "ZERO"}
     names |= {name: f"rule_{name}{AT[place]}" for name, place in form.places}
     for name, _ in change.kept:
         place = change.places[name]
@@ -90,10 +92,14 @@ def _target(symbol: sympy.Symbol, names: dict[str, str], place: Place) -> str:
 def _row(form: Form, loops: Loops, change: Change, names: dict[str, str], carrier: bool) -> list[str]:
     """The loop over postsynaptic neurons, for presynaptic neuron j."""
     lines = ["row = w[j]"]
+    if "reconstruction" in change.reads:
+        lines += ["rebuilt = ZERO", "for i in range(post_count):", "    rebuilt += post[i] * row[i]"]
+    lines += ["so_far = ZERO"] if "explained" in change.reads else []
     for symbol, value in loops.pre:
         if str(symbol) not in names:
             lines.append(f"{_target(symbol, names, 'scalar')} = {numba_expression(value, names)}")
     inner = ["weight = row[i]"]
+    inner += ["so_far += post[i] * weight"] if "explained" in change.reads else []
     inner += [f"{names[str(symbol)]} = {numba_expression(value, names)}" for symbol, value in loops.synapse]
     inner.append(f"change = {numba_expression(loops.update, names)}")
     inner += [f"trace_{name}[j, i] = now_{name}" for name, _ in change.kept if change.places[name] == "synapse"]

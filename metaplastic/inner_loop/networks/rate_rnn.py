@@ -83,7 +83,7 @@ class RateRNN(Network):
     """Firing-rate neurons that all may excite and inhibit each other, equation (1)."""
 
     references = ("Sompolinsky et al. 1988", "Miconi 2017", "Parga et al. 2022")
-    signals: ClassVar[frozenset[str]] = frozenset(SIGNALS) - {"feedback", "chance", "drive"}
+    signals: ClassVar[frozenset[str]] = frozenset(SIGNALS) - {"feedback", "chance", "drive", "constant"}
     responses: ClassVar[tuple[str, ...]] = ("readout", "choice")
     kind: Literal["rate_rnn"] = "rate_rnn"
     units: Annotated[Number, Evolves(1, 4096, integer=True, size=True)] = 64

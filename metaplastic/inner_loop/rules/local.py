@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Annotated, Literal, NamedTuple, cast
+from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 from pydantic import Field, model_validator
 
@@ -33,7 +33,7 @@ LIVES_AT: dict[Granularity, Place] = {
 }
 """where the values of a granularity live, seen from one connection group"""
 
-TRANSFORMS = {"weight_decay": 0.0, "weight_limit": float("inf")}
+TRANSFORMS = {"weight_decay": 0.0, "weight_limit": float("inf"), "dale": 0.0}
 """what may happen to a weight after its change -> the number at which it is off"""
 
 Coefficient = Annotated[Number, Evolves(per=ANY)]
@@ -59,6 +59,8 @@ class Equations(NamedTuple):
 class LocalRule(Rule):
     """A rule that a formula states."""
 
+    worth_compiling: ClassVar[bool] = True
+    """`backend: auto` makes a kernel of it; not where every individual has a formula of its own"""
     settle: Count = 0
     """steps at the start of a trial in which the signal `settled` is 0"""
     quiet_trials: Count = 0
@@ -69,6 +71,9 @@ class LocalRule(Rule):
     """weights are kept in [-weight_limit, weight_limit]"""
     weight_decay: Fraction = 0.0
     """fraction of a weight that is lost at every write"""
+    dale: Annotated[Number, Evolves(-1, 1, per=("brain", "connection", "pre"))] = 0.0
+    """sign of the weights: above 0 excitatory, below 0 inhibitory, 0 either. `{values: [...], per: pre}` gives each
+    presynaptic neuron its own (Dale's law). A weight that is born with the other sign is 0 from the first write on"""
     normalise: Annotated[Option, Options("none", "max", "row")] = "none"
     """after every write: max divides a group of weights by its largest |w|, row each neuron's by their length"""
 
