@@ -3,7 +3,16 @@
 from metaplastic.core import Network
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import GRU, LSTM
+from metaplastic.inner_loop.networks.leaky_rnn import LeakyRNN
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.networks.spiking import SpikingRNN
 
-NETWORKS: dict[str, type[Network]] = {"feedforward": Feedforward, "rate_rnn": RateRNN, "lstm": LSTM, "gru": GRU}
+NETWORKS: dict[str, type[Network]] = {
+    "feedforward": Feedforward,
+    "rate_rnn": RateRNN,
+    "leaky_rnn": LeakyRNN,
+    "spiking_rnn": SpikingRNN,
+    "lstm": LSTM,
+    "gru": GRU,
+}
 """kind -> network"""

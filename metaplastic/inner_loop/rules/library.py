@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from metaplastic.core import Rule
+from metaplastic.inner_loop.feedback.eprop import EProp
+from metaplastic.inner_loop.feedback.rflo import RFLO
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
+from metaplastic.inner_loop.gradient.bptt import BPTT
+from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
 from metaplastic.inner_loop.relaxation.contrastive import ContrastiveHebbian
 from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
@@ -47,6 +51,11 @@ RULES: dict[str, type[Rule]] = {
     "miconi17": Miconi17,
     "q_agrel": QAgrel,
     "backprop": Backprop,
+    "bptt": BPTT,
+    "rtrl": RTRL,
+    "snap1": SnAp1,
+    "rflo": RFLO,
+    "eprop": EProp,
     "a2c": A2C,
     "predictive_coding": PredictiveCoding,
     "equilibrium_propagation": EquilibriumPropagation,
