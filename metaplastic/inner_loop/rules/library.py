@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 from metaplastic.core import Rule
+from metaplastic.inner_loop.feedback.alignment import (
+    BatchBackprop,
+    DirectFeedbackAlignment,
+    FeedbackAlignment,
+    SignSymmetry,
+)
 from metaplastic.inner_loop.feedback.eprop import EProp
+from metaplastic.inner_loop.feedback.perturbation import BatchNodePerturbation, WeightPerturbation
+from metaplastic.inner_loop.feedback.reciprocal import KolenPollack, WeightMirror
+from metaplastic.inner_loop.feedback.reward_gated import Agrel, BatchQAgrel, Reinforce
 from metaplastic.inner_loop.feedback.rflo import RFLO
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
@@ -56,6 +65,17 @@ RULES: dict[str, type[Rule]] = {
     "snap1": SnAp1,
     "rflo": RFLO,
     "eprop": EProp,
+    "batch_backprop": BatchBackprop,
+    "feedback_alignment": FeedbackAlignment,
+    "direct_feedback_alignment": DirectFeedbackAlignment,
+    "sign_symmetry": SignSymmetry,
+    "kolen_pollack": KolenPollack,
+    "weight_mirror": WeightMirror,
+    "agrel": Agrel,
+    "batch_q_agrel": BatchQAgrel,
+    "reinforce": Reinforce,
+    "batch_node_perturbation": BatchNodePerturbation,
+    "weight_perturbation": WeightPerturbation,
     "a2c": A2C,
     "predictive_coding": PredictiveCoding,
     "equilibrium_propagation": EquilibriumPropagation,

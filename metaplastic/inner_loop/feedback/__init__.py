@@ -1,0 +1,1 @@
+"""Rules of layered networks whose credit comes down feedback connections, or from perturbations."""
