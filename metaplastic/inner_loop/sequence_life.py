@@ -141,6 +141,6 @@ def stacked(batches: Sequence[TrialBatch], like: Tensor) -> Trials:
     """S rendered trials as one minibatch; dtype and device of `like`."""
     x, y, w = (torch.stack([getattr(batch, part) for batch in batches], 2).to(like) for part in "xyw")
     epoch = torch.stack([batch.epoch for batch in batches], 2)
-    whole = torch.full_like(epoch[0, :, 0], len(x))
+    whole = torch.full_like(epoch[0, :, 0], len(x), dtype=torch.int64)
     length = torch.stack([whole if batch.length is None else batch.length for batch in batches], -1)
     return Trials(x, y, w, epoch, length)
