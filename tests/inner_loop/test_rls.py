@@ -12,9 +12,11 @@ from metaplastic.inner_loop.rls import recursive_least_squares as rls
 from metaplastic.inner_loop.rls import student, student_kernel
 from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
+from metaplastic.inner_loop.rls.innate import Innate, by_neuron
 from metaplastic.inner_loop.rules.sequence import Trials
 from metaplastic.inner_loop.sequence_life import live_sequences
 from metaplastic.tasks.patterns.pattern_generation import PatternGeneration
+from metaplastic.tasks.timing.timed_pulse import TimedPulse
 
 T, B, A, N = 23, 3, 2, 5
 
@@ -79,20 +81,28 @@ def trials_of(batch: TrialBatch, like: torch.Tensor) -> Trials:
     return Trials(x, y, w, batch.epoch[:, :, None], length)
 
 
-@pytest.mark.parametrize("rule", [Force(interval=3, forgetting=0.99), FullForce(alpha=2.0), Force(runs_on=False)])
+RULES = [
+    Force(interval=3, forgetting=0.99),
+    FullForce(alpha=2.0),
+    Force(runs_on=False),
+    Innate(innate_trials=1),
+]
+
+
+@pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("activation", ["tanh", "sigmoid"])
 def test_the_kernel_does_what_the_reference_does(rule, activation, monkeypatch):
-    network = NETWORK.model_copy(update={"activation": activation})
-    quick = lived(rule, network, trials=2)
+    network = NETWORK.model_copy(update={"activation": activation, "density": 0.6})
+    quick = lived(rule, network, trials=3)
     monkeypatch.setattr(student_kernel, "fits", lambda _: False)
-    slow = lived(rule, network, trials=2)
+    slow = lived(rule, network, trials=3)
     assert torch.allclose(quick.output, slow.output, atol=2e-3)
     assert torch.allclose(quick.seen["rates"], slow.seen["rates"], atol=2e-3)
     for name, value in slow.state.items():
         assert torch.allclose(quick.state[name], value, atol=5e-3), name
 
 
-@pytest.mark.parametrize("rule", [Force(), FullForce()])
+@pytest.mark.parametrize("rule", [Force(), FullForce(), Innate(innate_trials=0)])
 def test_lives_do_not_touch_each_other_and_what_goes_in_is_kept(rule):
     whole, alone = lived(rule), lived(rule, individuals=1, lifetimes=2)
     assert torch.equal(whole.output[:, :1, :2], alone.output)
@@ -153,3 +163,27 @@ def test_a_small_network_draws_four_sines_by_itself(rule):
     )  # fmt: skip
     assert (score > 0.9).sum() >= 4
     assert score.mean() > before.mean() + 0.1
+
+
+def test_the_synapses_of_a_neuron_are_those_that_are_there():
+    w = seen(12, 1, 2, N, N) * (seen(13, 1, 2, N, N) > 0)
+    wiring = by_neuron(w)
+    again = torch.zeros_like(w).scatter_add(-1, wiring.partners, wiring.weights)
+    assert torch.equal(again, w)
+    assert torch.equal(wiring.counts, (w != 0).sum(-1))
+
+
+def test_innate_training_makes_a_network_repeat_itself_and_time_a_pulse():
+    """A fifth of the published network and of its time; every trial starts elsewhere, the same pulse is shown."""
+    timing = {"before": 100, "pulse": 50, "after": 250}
+    task = TimedPulse.model_validate({"timing": timing, "bump": 175, "width": 25, "trials": 24, "test_trials": 1})
+    network = RateRNN(units=150, tau=10.0, gain=1.8, density=0.3, start=1.0, input_gain=8.0, noise=1e-4)
+    record = live_sequences(
+        network, Innate(innate_trials=16), Reward(), RunningAverage(), task,
+        individuals=1, lifetime=torch.arange(3), key=rng.root(0), record=("rates",),
+    )  # fmt: skip
+    rates = record.recordings["rates"][:, 151:, 0, :, 0].movedim(2, 1).flatten(2)  # [trial, L, T N], after the pulse
+    apart, after, in_test = (1 - torch.cosine_similarity(rates[0], rates[trial], -1) for trial in (1, 16, 24))
+    assert (after < 0.45 * apart).all()
+    assert (in_test < 0.45 * apart).all()
+    assert (record.score[0] > 0.6).all()

@@ -54,14 +54,10 @@ class LeastSquares(SequenceRule):
     """steps from one write to the next"""
     forgetting: Share = 1.0
     """lambda; below 1 old errors count less"""
-    feedback: Annotated[Number, Evolves(0, 100)] = 1.0
-    """W_fb ~ U(-feedback, feedback)"""
-    runs_on: bool = True
-    """a trial goes on from where the last one ended; else it starts anew"""
 
-    def writes(self, network: RateRNN, shape: tuple[int, int, int], key: Int[Tensor, " L"], like: Tensor) -> Tensor:
+    def writes(self, shape: tuple[int, int, int], key: Int[Tensor, " L"], like: Tensor) -> Tensor:
         """At which steps [T, P, L] weights are written: every `interval`-th."""
-        del network, key
+        del key
         interval = numbers(self, shape[1], like)["interval"].round().long()
         t = torch.arange(shape[0], device=like.device)
         return (t[:, None] % interval == 0)[..., None].expand(shape)
@@ -77,6 +73,10 @@ class Fitted(LeastSquares):
 
     teaches: ClassVar[bool] = False
     """the recurrent weights learn, from a teacher"""
+    feedback: Annotated[Number, Evolves(0, 100)] = 1.0
+    """W_fb ~ U(-feedback, feedback)"""
+    runs_on: bool = True
+    """a trial goes on from where the last one ended; else it starts anew"""
 
     def born(self, network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, " L"], like: Tensor) -> State:
         """J and W_fb, W_out = 0, P_0, and where the network starts."""
@@ -108,7 +108,7 @@ class Fitted(LeastSquares):
         student = Student(*(state[name] for name in Student._fields))
         if not (self.runs_on or number == 0):
             student = again(plant, student, state["start"][:, 0], rng.fold(key, len(x)))
-        writes = self.writes(network, (len(x), individuals, like.shape[1]), rng.fold(key, len(x) + 1), like)
+        writes = self.writes((len(x), individuals, like.shape[1]), rng.fold(key, len(x) + 1), like)
         target = trials.y[:, :, 0] * (trials.w[:, :, :1] > 0)
         forgetting = numbers(self, individuals, like)["forgetting"].contiguous()
         lesson = Lesson(shown(network, x), target, self.noted(trials, learns, writes), forgetting, key)

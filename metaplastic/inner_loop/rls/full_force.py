@@ -21,7 +21,6 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.inner_loop.decision_plan import numbers
-from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.rls.force import Fitted
 
 
@@ -37,10 +36,10 @@ class FullForce(Fitted):
     at_random: bool = True
     """writes come with probability 1 / interval a step; else every `interval`-th step"""
 
-    def writes(self, network: RateRNN, shape: tuple[int, int, int], key: Int[Tensor, " L"], like: Tensor) -> Tensor:
+    def writes(self, shape: tuple[int, int, int], key: Int[Tensor, " L"], like: Tensor) -> Tensor:
         """At which steps [T, P, L] weights are written."""
         if not self.at_random:
-            return super().writes(network, shape, key, like)
+            return super().writes(shape, key, like)
         chance = (1 / numbers(self, shape[1], like)["interval"]).to(torch.float32)
         coins = rng.uniforms(key, shape[0]).T
         return coins[:, None] < chance[:, None]

@@ -19,7 +19,7 @@ from metaplastic.inner_loop.rls.student import Lesson, Plant, Ran, Student
 from metaplastic.rng_numba import fold, normal, word
 
 ACTIVITY = {"tanh": 0, "relu": 1, "sigmoid": 2, "linear": 3}
-_compiled = numba.njit(fastmath=FAST, error_model="numpy", nogil=True)
+_compiled = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
 
 
 @_compiled

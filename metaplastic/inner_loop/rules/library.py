@@ -23,6 +23,7 @@ from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
 from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
+from metaplastic.inner_loop.rls.innate import Innate
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
@@ -56,6 +57,7 @@ RULES: dict[str, type[Rule]] = {
     "three_factor": ThreeFactor,
     "force": Force,
     "full_force": FullForce,
+    "innate": Innate,
     "node_perturbation": NodePerturbation,
     "miconi17": Miconi17,
     "q_agrel": QAgrel,
