@@ -16,7 +16,7 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 import torch
-from jaxtyping import Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic import rng
@@ -40,6 +40,10 @@ class FullForce(Fitted):
         """At which steps [T, P, L] weights are written."""
         if not self.at_random:
             return super().writes(shape, key, like)
-        chance = (1 / numbers(self, shape[1], like)["interval"]).to(torch.float32)
-        coins = rng.uniforms(key, shape[0]).T
-        return coins[:, None] < chance[:, None]
+        return at_random(numbers(self, shape[1], like)["interval"], shape[0], key)
+
+
+def at_random(interval: Float[Tensor, " P"], steps: int, key: Int[Tensor, " L"]) -> Bool[Tensor, "T P L"]:
+    """Steps that come with probability 1 / interval each; the same coins serve every individual."""
+    coins = rng.uniforms(key, steps).T
+    return coins[:, None] < (1 / interval).to(torch.float32)[:, None]

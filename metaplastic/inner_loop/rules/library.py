@@ -23,10 +23,12 @@ from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
 from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
+from metaplastic.inner_loop.rls.full_force_spiking import FullForceSpiking
 from metaplastic.inner_loop.rls.innate import Innate
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
+from metaplastic.inner_loop.rules.evolved_formula import EvolvedFormula
 from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.rules.formula_rule import FormulaRule
 from metaplastic.inner_loop.rules.hebbian import Hebbian
@@ -54,9 +56,11 @@ RULES: dict[str, type[Rule]] = {
     "abcd": ABCD,
     "polynomial": Polynomial,
     "mlp": MLPRule,
+    "evolved_formula": EvolvedFormula,
     "three_factor": ThreeFactor,
     "force": Force,
     "full_force": FullForce,
+    "full_force_spiking": FullForceSpiking,
     "innate": Innate,
     "node_perturbation": NodePerturbation,
     "miconi17": Miconi17,
