@@ -99,6 +99,10 @@ class Evolves:
         return gene if gene.per or self.per[0] == "brain" else gene.model_copy(update={"per": self.per[0]})
 
 
+class Structural:
+    """Field annotation: the genes inside decide what an individual is made of; those with the same live together."""
+
+
 class Options:
     """Field annotation: one of some words, or a `Choice` among them."""
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -25,10 +25,12 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from metaplastic.core import Array, Choice, Gene, Layout, Numbers, Value, Values, padded_size
-from metaplastic.fields import Evolves
+from metaplastic.fields import Evolves, Structural
 from metaplastic.settings import dotted
 
 Path = tuple[str | int, ...]
+Role = Literal["number", "size", "structure"]
+"""what a gene is for"""
 
 FEW = 16
 """numbers that a champion's file lists itself; more are kept in a file of arrays"""
@@ -43,8 +45,8 @@ class Locus(NamedTuple):
     """its first number in the genome"""
     length: int
     """how many numbers it has"""
-    size: bool = False
-    """it is a number of units"""
+    role: Role = "number"
+    """size: it is a number of units; structure: it decides what an individual is made of, and is a whole number"""
 
     @property
     def name(self) -> str:
@@ -61,21 +63,26 @@ class Group(NamedTuple):
     """their experiment"""
 
 
-def children(node: Any) -> Iterator[tuple[str | int, Any, bool]]:
-    """(name, value, is a size) of everything below a node of the tree, in field order."""
+def children(node: Any) -> Iterator[tuple[str | int, Any, Role]]:
+    """(name, value, role of the genes in it) of everything below a node of the tree, in field order."""
     if isinstance(node, Choice):
         for index, option in enumerate(node.options):
-            yield index, option, False
+            yield index, option, "number"
     elif isinstance(node, BaseModel):
         for name, field in type(node).model_fields.items():
-            size = any(isinstance(note, Evolves) and note.size for note in field.metadata)
-            yield name, getattr(node, name), size
+            yield name, getattr(node, name), _role(field.metadata)
     elif isinstance(node, dict):
         for name, value in node.items():
-            yield name, value, False
+            yield name, value, "number"
     elif isinstance(node, list | tuple) and not isinstance(node, Values):
         for index, value in enumerate(node):
-            yield index, value, False
+            yield index, value, "number"
+
+
+def _role(notes: list[Any]) -> Role:
+    if any(isinstance(note, Structural) for note in notes):
+        return "structure"
+    return "size" if any(isinstance(note, Evolves) and note.size for note in notes) else "number"
 
 
 def replace(node: Any, change: Callable[[Path, Any], Any], path: Path = ()) -> Any:
@@ -108,11 +115,11 @@ class Genome:
 
     def _walk(self) -> Iterator[Locus]:
         first = 0
-        for path, what, size in _genes(self.tree, ()):
+        for path, what, role in _genes(self.tree, ()):
             length = 1
             if isinstance(what, Gene) and what.per not in (None, "brain"):
                 length = self._layout(self.tree).length(what.per)
-            yield Locus(path, what, first, length, size)
+            yield Locus(path, what, first, length, role)
             first += length
 
     def names(self) -> list[str]:
@@ -169,7 +176,8 @@ class Genome:
         return replace(self.tree, settle), arrays
 
     def _structure(self, values: dict[str, Tensor], individual: int) -> tuple[int, ...]:
-        """What must be equal for two individuals to live in one batch: choices, and the size buckets that they use."""
+        """What must be equal for two individuals to live in one batch: choices, what they are made of, and the size
+        buckets that they use."""
         key: list[int] = []
         dead: list[Path] = []
         for locus in self.loci:
@@ -179,11 +187,14 @@ class Genome:
                 chosen = int(values[locus.name][individual, 0])
                 key.append(chosen)
                 dead += [(*locus.path, other) for other in range(len(locus.what.options)) if other != chosen]
-            elif locus.size:
-                key.append(padded_size(int(values[locus.name][individual, 0])))
+            elif locus.role != "number":
+                number = int(values[locus.name][individual, 0])
+                key.append(number if locus.role == "structure" else padded_size(number))
         return tuple(key)
 
     def _group(self, values: dict[str, Tensor], index: Tensor) -> Group:
+        structural = {locus.name for locus in self.loci if locus.role == "structure"}
+
         def put(path: Path, node: Any) -> Any:
             if isinstance(node, Choice):
                 chosen = int(values[dotted(path)][index[0], 0])
@@ -191,6 +202,8 @@ class Genome:
             if not isinstance(node, Gene):
                 return node
             data = values[dotted(path)][index]
+            if dotted(path) in structural:
+                return int(data[0, 0])
             per = node.per or "brain"
             return Values(data[:, 0] if per == "brain" else data, per, node.high)
 
@@ -205,14 +218,14 @@ class Genome:
             )
 
 
-def _genes(node: Any, path: Path, size: bool = False) -> Iterator[tuple[Path, Gene | Choice, bool]]:
+def _genes(node: Any, path: Path, role: Role = "number") -> Iterator[tuple[Path, Gene | Choice, Role]]:
     if isinstance(node, Gene):
-        yield path, node, size
+        yield path, node, role
         return
     if isinstance(node, Choice):
-        yield path, node, False
-    for name, value, is_size in children(node):
-        yield from _genes(value, (*path, name), is_size)
+        yield path, node, "number"
+    for name, value, own in children(node):
+        yield from _genes(value, (*path, name), "structure" if role == "structure" else own)
 
 
 def decode(what: Gene | Choice, u: Float[Tensor, "P n"]) -> Float[Tensor, "P n"]:

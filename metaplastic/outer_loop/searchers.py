@@ -2,6 +2,7 @@
 
 from metaplastic.outer_loop.baselines import RandomSearch
 from metaplastic.outer_loop.evolution_strategies import Cem, Cmaes, Pgpe, Snes, Xnes
+from metaplastic.outer_loop.formula_evolution import MuPlusLambda
 from metaplastic.outer_loop.genetic_algorithms import Cosyne, Genetic
 from metaplastic.outer_loop.nsga2 import Nsga2
 from metaplastic.outer_loop.quality_diversity import MapElites
@@ -17,6 +18,7 @@ SEARCHERS: dict[str, type[SearcherSettings]] = {
     "cosyne": Cosyne,
     "nsga2": Nsga2,
     "map_elites": MapElites,
+    "mu_plus_lambda": MuPlusLambda,
     "random": RandomSearch,
 }
 """kind -> settings"""

@@ -17,6 +17,7 @@ from torch import Tensor
 from metaplastic.core import Number
 from metaplastic.inner_loop.formula import to_latex
 from metaplastic.inner_loop.formula.grammar import clip, operands
+from metaplastic.inner_loop.formula.naming import likeness
 from metaplastic.inner_loop.formula.terms import terms
 from metaplastic.inner_loop.formula.to_text import formula_text
 from metaplastic.inner_loop.rules.formula_rule import FormulaRule
@@ -61,6 +62,7 @@ def formula_of(rule: Any) -> dict[str, str] | None:
         "latex": to_latex.latex(program, numbers),
         "symbolic_text": to_latex.plain(program),
         "symbolic_latex": to_latex.latex(program),
+        "known_as": str(likeness(program, numbers) or ""),
     }
 
 

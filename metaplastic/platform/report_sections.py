@@ -144,6 +144,8 @@ def rule(results: Results) -> Section | None:
         text, latex = _lines(written.get(f"{key}text")), _lines(written.get(f"{key}latex"))
         if text or latex:
             parts += [element("h3", title), *_formula(f"formula_{key}".rstrip("_"), text, latex)]
+    if written.get("known_as"):
+        parts.append(element("p", f"This is {written['known_as']}."))
     coefficients = results.champion.get("coefficients")
     if isinstance(coefficients, dict) and coefficients:
         rows = [[str(name), _value(value)] for name, value in coefficients.items()]
