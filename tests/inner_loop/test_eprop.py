@@ -23,10 +23,11 @@ from small_recurrent import (
     trials,
 )
 
-from metaplastic.inner_loop.feedback.eprop import EProp, alignment, estimate, traced
+from metaplastic.inner_loop.feedback.eprop import EProp, alignment, traced
 from metaplastic.inner_loop.gradient.adjoint import backward_filtered, carried, outer_sum
-from metaplastic.inner_loop.gradient.bptt import BPTT, spiking_gradient
+from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.descent import losses, output_error
+from metaplastic.inner_loop.gradient.spiking_gradient import spiking_gradient
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
 
 EXACT = 1e-9
@@ -47,6 +48,16 @@ def autograd(net, seen, given, *, local, loss="cross_entropy", extra=None, windo
     output, spikes, voltage, level = spiking_run(net, seen, local, window)
     total = losses(output, given, loss, "mean").mean(-1)
     return derivatives(net, total if extra is None else total + extra(spikes, voltage, level))
+
+
+def estimate(net, tape, error, feedback, **options):
+    """What e-prop makes of an error."""
+    return spiking_gradient(net, tape, error, feedback, through_others=False, **options)
+
+
+def gradient(net, tape, error, window=None):
+    """Through time, with the surrogate."""
+    return spiking_gradient(net, tape, error, net.readout, through_others=True, window=window)
 
 
 def error_of(tape, given, loss="cross_entropy"):
@@ -71,24 +82,21 @@ def test_e_prop_is_autograd_with_the_spikes_that_leave_a_neuron_stopped(options,
 
 def test_bptt_is_autograd_with_the_surrogate():
     _, _, net, seen, given, tape = case()
-    found = spiking_gradient(net, tape, error_of(tape, given))
+    found = gradient(net, tape, error_of(tape, given))
     assert relative(found, autograd(net, seen, given, local=False)) < EXACT
 
 
 @pytest.mark.parametrize("window", [1, 7])
 def test_windows_of_bptt_detach_the_whole_state(window):
     _, _, net, seen, given, tape = case()
-    found = spiking_gradient(net, tape, error_of(tape, given), window)
+    found = gradient(net, tape, error_of(tape, given), window)
     assert relative(found, autograd(net, seen, given, local=False, window=window)) < EXACT
 
 
 def test_e_prop_leaves_something_out_and_still_points_the_same_way():
     _, _, net, _, given, tape = case()
     error = error_of(tape, given)
-    pair = [
-        one["recurrent"].flatten()
-        for one in (spiking_gradient(net, tape, error), estimate(net, tape, error, net.readout))
-    ]
+    pair = [one["recurrent"].flatten() for one in (gradient(net, tape, error), estimate(net, tape, error, net.readout))]
     assert 0.3 < torch.cosine_similarity(*pair, dim=0) < 0.999
 
 

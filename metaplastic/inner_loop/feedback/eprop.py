@@ -26,9 +26,9 @@ from torch import Tensor
 from metaplastic.core import Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.feedback.rflo import random_feedback
-from metaplastic.inner_loop.gradient.adjoint import backward_filtered, carried, outer_sum, spiking_adjoint
 from metaplastic.inner_loop.gradient.descent import Gradients
-from metaplastic.inner_loop.gradient.spiking_costs import Costs, SpikingCosts
+from metaplastic.inner_loop.gradient.spiking_costs import SpikingCosts
+from metaplastic.inner_loop.gradient.spiking_gradient import spiking_gradient
 from metaplastic.inner_loop.networks.recurrent import Recurrent, brain_number
 from metaplastic.inner_loop.networks.sizes import active
 from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
@@ -72,7 +72,8 @@ class EProp(SpikingCosts):
     def gradients(self, network: Any, state: State, tape: SpikeTape, error: Float[Tensor, "T P L S A"]) -> Gradients:
         """(4) of all three groups."""
         net = network.tensors(state)
-        return estimate(net, tape, error, self.carrier(net, state), self.costs(net, tape, state))
+        costs = self.costs(net, tape, state)
+        return spiking_gradient(net, tape, error, self.carrier(net, state), costs, through_others=False)
 
     def carrier(self, net: Spiking, state: State) -> Float[Tensor, "P L A N"]:
         """B now."""
@@ -88,26 +89,6 @@ class EProp(SpikingCosts):
         after["readout"] = stays * after["readout"]
         after["feedback"] = stays * (state["feedback"] + moved["readout"])
         return after
-
-
-def estimate(
-    net: Spiking,
-    tape: SpikeTape,
-    error: Float[Tensor, "T P L S A"],
-    feedback: Float[Tensor, "P L A N"],
-    costs: Costs | None = None,
-) -> Gradients:
-    """The sum of (4) by the backward scan; `error` is dl/dy of each step, with its weight."""
-    felt = backward_filtered(error, net.kappa)
-    signal, direct = carried(felt, feedback), None
-    if costs is not None:
-        signal, direct = signal + costs.spike, costs.direct
-    driven = spiking_adjoint(net, tape.slope, signal, direct=direct)
-    return {
-        "input": outer_sum(driven, tape.seen),
-        "recurrent": outer_sum(driven, tape.before),
-        "readout": outer_sum(felt, tape.rates),
-    }
 
 
 def traced(

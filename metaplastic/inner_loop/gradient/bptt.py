@@ -16,17 +16,11 @@ from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
-from metaplastic.inner_loop.gradient.adjoint import (
-    backward_filtered,
-    carried,
-    leaky_adjoint,
-    outer_sum,
-    spiking_adjoint,
-)
+from metaplastic.inner_loop.gradient.adjoint import carried, leaky_adjoint, outer_sum
 from metaplastic.inner_loop.gradient.descent import Gradients
-from metaplastic.inner_loop.gradient.spiking_costs import Costs, SpikingCosts
+from metaplastic.inner_loop.gradient.spiking_costs import SpikingCosts
+from metaplastic.inner_loop.gradient.spiking_gradient import spiking_gradient
 from metaplastic.inner_loop.networks.leaky_rnn import Leaky, LeakyTape
-from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
 from metaplastic.inner_loop.rules.sequence import State
 
 
@@ -47,7 +41,8 @@ class BPTT(SpikingCosts):
         net = network.tensors(state)
         if isinstance(net, Leaky):
             return leaky_gradient(net, tape, error, self.truncation)
-        return spiking_gradient(net, tape, error, self.truncation, self.costs(net, tape, state))
+        costs = self.costs(net, tape, state)
+        return spiking_gradient(net, tape, error, net.readout, costs, through_others=True, window=self.truncation)
 
 
 def leaky_gradient(
@@ -59,24 +54,4 @@ def leaky_gradient(
         "input": outer_sum(driven, tape.seen),
         "recurrent": outer_sum(driven, tape.before),
         "readout": outer_sum(error, tape.rates),
-    }
-
-
-def spiking_gradient(
-    net: Spiking,
-    tape: SpikeTape,
-    error: Float[Tensor, "T P L S A"],
-    window: int | None = None,
-    costs: Costs | None = None,
-) -> Gradients:
-    """dL/dW of a spiking network, with its surrogate slopes; `error` is dL/dy."""
-    felt = backward_filtered(error, net.kappa, window)
-    signal, direct = carried(felt, net.readout), None
-    if costs is not None:
-        signal, direct = signal + costs.spike, costs.direct
-    driven = spiking_adjoint(net, tape.slope, signal, through_others=True, window=window, direct=direct)
-    return {
-        "input": outer_sum(driven, tape.seen),
-        "recurrent": outer_sum(driven, tape.before),
-        "readout": outer_sum(felt, tape.rates),
     }

@@ -140,7 +140,19 @@ def tensors(state: State) -> Spiking:
 
 
 def run(net: Spiking, seen: Float[Tensor, "T L S I"]) -> SpikeTape:
-    """(1) to (5) for all steps; one product for all inputs and outputs, a loop over time for the rest."""
+    """(1) to (5) for all steps; the kernel where it fits, else PyTorch."""
+    from metaplastic.inner_loop.kernels import spiking_kernel
+
+    steps = spiking_kernel.run_forward if spiking_kernel.fits(net.recurrent) else run_steps
+    spikes, distance, slope = steps(net, seen)
+    current = torch.einsum("tplsn,plan->tplsa", spikes[1:], net.readout)
+    return SpikeTape(seen, spikes[:-1], spikes[1:], distance, slope, filtered(current, net.kappa))
+
+
+def run_steps(
+    net: Spiking, seen: Float[Tensor, "T L S I"]
+) -> tuple[Float[Tensor, "T1 P L S N"], Float[Tensor, "T P L S N"], Float[Tensor, "T P L S N"]]:
+    """Spikes (those of step 0 are none), d_t and psi_t: one product for all inputs, a loop over time for the rest."""
     distance = torch.einsum("tlsi,plni->tplsn", seen, net.input * net.drive.mT)
     spikes = distance.new_zeros(len(seen) + 1, *distance.shape[1:])
     free = torch.empty_like(distance, dtype=torch.bool)
@@ -156,8 +168,7 @@ def run(net: Spiking, seen: Float[Tensor, "T L S I"]) -> SpikeTape:
         spikes[step + 1] = (distance[step] > 0) & free[step]
         rest.addcmul_(net.refractory, spikes[step + 1]).sub_(1).clamp_(min=0)
     slope = (1 - distance.abs()).clamp_(min=0).mul_(net.dampening / net.theta).mul_(free)
-    current = torch.einsum("tplsn,plan->tplsa", spikes[1:], net.readout)
-    return SpikeTape(seen, spikes[:-1], spikes[1:], distance, slope, filtered(current, net.kappa))
+    return spikes, distance, slope
 
 
 def filtered(current: Float[Tensor, "T *B"], kappa: Float[Tensor, "..."]) -> Float[Tensor, "T *B"]:
