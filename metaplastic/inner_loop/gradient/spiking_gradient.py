@@ -1,6 +1,7 @@
 """What a loss's errors and a network's costs make of each synapse of a spiking network: the gradient, or e-prop's.
 
-    dL/dW = sum_t (s V_t) z_{t-1}^T, V of `adjoint.py` (6);   dL/dW_out = sum_t e_t z_t^T,  e its `backward_filtered`   (1)
+    dL/dW = sum_t (s V_t) z_{t-1}^T,   V of `adjoint.py` (6)                                                 (1)
+    dL/dW_out = sum_t e_t z_t^T,   e the error through the leaky read-out: `backward_filtered`               (2)
 
 By the kernel where it fits, else by the scan in PyTorch.
 """
@@ -27,7 +28,7 @@ def spiking_gradient(
     window: int | None = None,
     by_kernel: bool | None = None,
 ) -> Gradients:
-    """(1) of all three groups; `error` is dL/dy of each step, `feedback` carries it to the neurons.
+    """(1) and (2), of all three groups; `error` is dL/dy of each step, `feedback` carries it to the neurons.
 
     `through_others`: with the paths through other neurons and the reset, which e-prop leaves out; `by_kernel`: how, if
     not as it fits.
