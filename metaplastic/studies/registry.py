@@ -16,6 +16,8 @@ STUDIES: dict[str, tuple[str, str]] = {
     "distributional": ("dopamine.distributional", "DistributionalStudy"),
     "harlow": ("dopamine.harlow", "HarlowStudy"),
     "optogenetics": ("dopamine.optogenetics", "OptogeneticsStudy"),
+    "credit-assignment": ("credit.credit_assignment", "CreditAssignment"),
+    "force": ("recurrent.force", "ForceStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
 

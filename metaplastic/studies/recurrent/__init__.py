@@ -1,0 +1,1 @@
+"""Studies of rules of recurrent networks."""
