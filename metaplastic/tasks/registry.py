@@ -44,6 +44,7 @@ from metaplastic.tasks.memory.flip_flop import FlipFlop
 from metaplastic.tasks.memory.go_nogo import DelayPairedAssociation, GoNogo
 from metaplastic.tasks.memory.match_category import DelayMatchCategory, MatchToCategory
 from metaplastic.tasks.memory.match_sample import DelayMatchSample, DelayMatchSampleDistractor1D
+from metaplastic.tasks.memory.saccade import SaccadeAntisaccade
 from metaplastic.tasks.memory.store_recall import StoreRecall
 from metaplastic.tasks.modcog.tasks import MODCOG
 from metaplastic.tasks.motor.arm_reach import ArmReach
@@ -154,6 +155,7 @@ TASKS: dict[str, type[TensorTask]] = {
     "ReadySetGoReadout-v0": ReadySetGoReadout,
     "ReversalBandit-v0": ReversalBandit,
     "RiskyChoice-v0": RiskyChoice,
+    "SaccadeAntisaccade-v0": SaccadeAntisaccade,
     "SequenceExecution-v0": SequenceExecution,
     "SequentialMNIST-v0": SequentialMNIST,
     "StoreRecall-v0": StoreRecall,
