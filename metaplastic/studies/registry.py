@@ -17,6 +17,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "harlow": ("dopamine.harlow", "HarlowStudy"),
     "optogenetics": ("dopamine.optogenetics", "OptogeneticsStudy"),
     "credit-assignment": ("credit.credit_assignment", "CreditAssignment"),
+    "q-agrel": ("credit.q_agrel", "QAgrelStudy"),
     "force": ("recurrent.force", "ForceStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
