@@ -24,8 +24,8 @@ COLOURS = {
     OTHER: OTHERS[2],
 }
 TITLES = ("A  at birth", "B  midway", "C  after learning")
-NEAR = (0.045, 0.14)
-"""of the panel's width and height: points nearer than that share a label"""
+LETTER, HEIGHT = 5.2, 8.5
+"""points (1/72 inch) that a letter of a label takes"""
 
 
 def draw_all(courses: Sequence[Course]) -> list[Drawing]:
@@ -46,7 +46,7 @@ def draw_all(courses: Sequence[Course]) -> list[Drawing]:
             "Counterpart of figure 3 of Richards et al. 2019, measured, for the squared error. Bars: the part of a "
             "change that is aligned with the gradient (1: all of it; the rest, sqrt(1 - x^2), is orthogonal), of a "
             "single decision (dark) and of the mean of 100 (pale). Points: what a step of fixed length really gained, "
-            "in units of what the gradient promises for that length: open, of a single change; full, of the mean of 100.",
+            "in units of what the gradient promises for that length: open, of a single change; full, of the mean.",
         ),
     ]
 
@@ -54,82 +54,107 @@ def draw_all(courses: Sequence[Course]) -> list[Drawing]:
 @styled
 def places(courses: Sequence[Course]) -> Any:
     """Bias and variance at three moments, and the key."""
-    figure = new_figure(6.4)
-    grid = figure.add_gridspec(2, 2)
+    figure = new_figure(9.6)
+    grid = figure.add_gridspec(4, 1, height_ratios=(1, 1, 1, 0.5))
     panels = [figure.add_subplot(grid[place]) for place in range(3)]
     scatter = [over_seeds(course.of("noise", moment)).mean for course in courses for moment in range(3)]
     seen = [float(value) for value in scatter if np.isfinite(value) and value > 0]
-    low, high = (min(seen) / 2, max(seen) * 3) if seen else (0.1, 10.0)
+    low, high = (min(seen) / 3, max(seen) * 4) if seen else (0.1, 10.0)
     for moment, axes in enumerate(panels):
-        axes.set(yscale="log", ylim=(low, high), xlim=(1.12, -0.35), xticks=(1, 0.5, 0), title=TITLES[moment])
-        axes.axvline(1, color=OFF, linewidth=0.8, linestyle=":")
-        axes.axvline(0, color=OFF, linewidth=0.8, linestyle=":")
-        axes.set(xlabel="cosine to the gradient  (bias →)", ylabel="scatter  v / |m|²")
-        _points(axes, courses, moment)
+        axes.set(yscale="log", ylim=(low, high), xlim=(1.25, -0.4), title=TITLES[moment], ylabel="scatter  v / |m|²")
+        for cosine in (0, 1):
+            axes.axvline(cosine, color=OFF, linewidth=0.8, linestyle=":")
+    panels[-1].set(xlabel="cosine of the expected change to the gradient  (bias →)")
     _key(figure.add_subplot(grid[3]), courses)
+    figure.draw_without_rendering()  # places, which labels are told by
+    for moment, axes in enumerate(panels):
+        _points(axes, courses, moment)
     return figure
 
 
 def _points(axes: Any, courses: Sequence[Course], moment: int) -> None:
+    """One rule after the other, own objectives open; then the labels."""
     labels: list[tuple[float, float, str, str]] = []
     for course in courses:
         colour = COLOURS[course.contestant.family]
-        noise = over_seeds(course.of("noise", moment))
-        x, y = over_seeds(course.of("common_cosine", moment)), float(noise.mean)
-        if not (np.isfinite(x.mean) and y > 0):
+        noise, common = over_seeds(course.of("noise", moment)), over_seeds(course.of("common_cosine", moment))
+        x, y, error = float(common.mean), float(noise.mean), float(np.nan_to_num(noise.sem))
+        if not (np.isfinite(x) and y > 0):
             continue
-        spread = [[min(float(np.nan_to_num(noise.sem)), 0.9 * y)], [float(np.nan_to_num(noise.sem))]]
         if course.contestant.objective != ERROR:
-            own = over_seeds(course.of("cosine", moment))
-            axes.plot([float(x.mean), float(own.mean)], [y, y], color=colour, linewidth=0.6, alpha=0.6)
-            axes.errorbar(
-                float(own.mean), y, xerr=float(np.nan_to_num(own.sem)),
-                color=colour, marker="o", markersize=4, markerfacecolor="white", linewidth=0.8,
-            )  # fmt: skip
+            own = min(float(over_seeds(course.of("cosine", moment)).mean), 1.2)
+            axes.plot([x, own], [y, y], color=colour, linewidth=0.7, linestyle=(0, (1, 2)))
+            axes.plot(own, y, "o", color=colour, markersize=4, markerfacecolor="white", markeredgewidth=0.8)
         axes.errorbar(
-            float(x.mean), y, yerr=spread, xerr=float(np.nan_to_num(x.sem)),
-            color=colour, marker="o", markersize=4, linewidth=0.8,
+            min(x, 1.2), y, yerr=[[min(error, 0.9 * y)], [error]], xerr=float(np.nan_to_num(common.sem)),
+            color=colour, marker="o", markersize=4, linewidth=0.8, zorder=3 if course.contestant.family == EXACT else 2,
         )  # fmt: skip
-        labels.append((float(x.mean), y, course.contestant.short, colour))
+        labels.append((min(x, 1.2), y, course.contestant.short, colour))
     _label(axes, labels)
 
 
 def _label(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
-    """A label at each point; points that lie together have one."""
-    right, left = axes.get_xlim()
-    bottom, top = (np.log(value) for value in axes.get_ylim())
-    heaps: list[tuple[float, float, list[str], str]] = []
-    for x, y, text, colour in labels:
-        for place_x, place_y, texts, _ in heaps:
-            near_x = abs(x - place_x) / abs(right - left) < NEAR[0]
-            if near_x and abs(np.log(y / place_y)) / (top - bottom) < NEAR[1] / 2:
-                texts.append(text)
-                break
+    """Write each label beside its point, at the first of some places that is free; points as near as dots share one."""
+    to_points = 72 / axes.figure.dpi
+    spots = [axes.transData.transform((x, y)) * to_points for x, y, _, _ in labels]
+    heaps: list[tuple[Any, list[str], str]] = []
+    for spot, (_, _, text, colour) in zip(spots, labels, strict=True):
+        close = [texts for other, texts, _ in heaps if np.hypot(*(spot - other)) < HEIGHT]
+        if close:
+            close[0].append(text)
         else:
-            heaps.append((x, y, [text], colour))
-    for x, y, texts, colour in heaps:
-        rows = [" ".join(texts[first : first + 3]) for first in range(0, len(texts), 3)]
+            heaps.append((spot, [text], colour))
+    taken = [(*(spot - 3), *(spot + 3)) for spot in spots]
+    for spot, texts, colour in heaps:
+        rows = [" ".join(texts[first : first + 4]) for first in range(0, len(texts), 4)]
+        size = np.array([LETTER * max(map(len, rows)), HEIGHT * len(rows)])
+        shift = _free(spot, size, taken, axes.bbox.get_points() * to_points)
+        taken.append((*(spot + shift), *(spot + shift + size)))
+        where = axes.transData.inverted().transform(spot / to_points)
         axes.annotate(
-            "\n".join(rows), (x, y), xytext=(4, 3), textcoords="offset points", fontsize=7, color=ink(colour),
-            linespacing=1.0, annotation_clip=True,
+            "\n".join(rows), where, xytext=tuple(shift), textcoords="offset points", fontsize=7,
+            color=ink(colour), linespacing=1.0, va="bottom", ha="left",
         )  # fmt: skip
+
+
+def _free(spot: Any, size: Any, taken: list[tuple[float, float, float, float]], frame: Any) -> Any:
+    """How far from a point its label's lower left corner stands inside the frame, in points (1/72 inch)."""
+    width, height = size
+    places = [
+        np.array([dx, dy])
+        for far in (4.0, 12.0, 20.0, 28.0)
+        for dx, dy in (
+            (far, far - 3), (far, -height - far + 3), (-width - far, far - 3), (-width - far, -height - far + 3),
+            (-width / 2, far), (-width / 2, -height - far),
+        )
+    ]  # fmt: skip
+
+    def covered(shift: Any) -> float:
+        low, high = spot + shift, spot + shift + size
+        outside = bool((low < frame[0]).any() or (high > frame[1]).any())
+        met = sum(low[0] < x1 and x0 < high[0] and low[1] < y1 and y0 < high[1] for x0, y0, x1, y1 in taken)
+        return float(met + 100 * outside)
+
+    return min(places, key=covered)
 
 
 def _key(axes: Any, courses: Sequence[Course]) -> None:
     """What the letters stand for."""
     axes.set_axis_off()
-    axes.set(xlim=(0, 1), ylim=(0, 1), title="D  rules")
+    axes.set(xlim=(0, 2), ylim=(0, 1))
+    rows = (len(courses) + 1) // 2
     for place, course in enumerate(courses):
-        one, height = course.contestant, 0.98 - place / max(len(courses), 12)
+        one, left, height = course.contestant, place // rows, 1 - (place % rows) / rows
         colour = ink(COLOURS[one.family])
-        axes.text(0.0, height, one.short, fontsize=7.5, color=colour, va="top", weight="bold")
-        axes.text(0.13, height, one.name, fontsize=7.5, color=colour, va="top")
+        axes.text(left, height, one.short, fontsize=7.5, color=colour, va="top", weight="bold")
+        axes.text(left + 0.13, height, one.name, fontsize=7.5, color=colour, va="top")
 
 
 @styled
 def shares(courses: Sequence[Course]) -> Any:
     """Aligned parts and gains, at birth and after learning."""
     figure = new_figure(0.6 + 0.24 * max(len(courses), 4))
+    figure.get_layout_engine().set(rect=(0.03, 0, 0.97, 1))
     panels = figure.subplots(1, 2, sharey=True)
     heights = np.arange(len(courses))[::-1]
     for axes, moment, title in zip(panels, (0, 2), ("A  at birth", "B  after learning"), strict=True):
