@@ -13,7 +13,6 @@ from metaplastic.platform.figure_style import (
     OFF,
     OTHERS,
     START,
-    label_ends,
     new_figure,
     styled,
     whole_numbers,
@@ -42,9 +41,9 @@ def draw(rows: Sequence[Row], found: Trained, protocol: Protocol) -> list[Drawin
             "Accuracy by epoch of Q-AGREL and backprop, each with several kinds of feedback; accuracies at the end "
             "beside those of the paper; share of each digit that is named right by epoch.",
             "A: accuracy of validation over the training, two hidden layers, the faster rate of each kind, means over "
-            "seeds. B: accuracy of the test images at the end (filled) beside the paper's (open), by shape. C: share "
-            "of the training images of each digit that were named right, one network with Q-AGREL and symmetric "
-            "feedback.",
+            "seeds. B: accuracy of the test images at the end (filled) beside the paper's (open); circles 300 units, "
+            "squares 300-100. C: share of the training images of each digit that were named right, one network of "
+            "300-100 units with Q-AGREL and symmetric feedback.",
         )
     ]
 
@@ -55,27 +54,24 @@ def panels(rows: Sequence[Row], found: Trained, protocol: Protocol) -> Any:
     figure = new_figure(6.4)
     grid = figure.add_gridspec(2, 2, height_ratios=(1, 1.35))
     above, left, right = figure.add_subplot(grid[0, :]), figure.add_subplot(grid[1, 0]), figure.add_subplot(grid[1, 1])
-    labels = _course(above, rows, found, protocol)
+    _course(above, rows, found, protocol)
     _ends(left, rows, found)
     _classes(right, rows, found)
-    figure.draw_without_rendering()  # places, which the labels at the ends are told by
-    label_ends(above, labels)
     return figure
 
 
-def _course(axes: Any, rows: Sequence[Row], found: Trained, protocol: Protocol) -> list[tuple[float, str, str]]:
-    labels = []
+def _course(axes: Any, rows: Sequence[Row], found: Trained, protocol: Protocol) -> None:
     for (rule, feedback), colour in COLOURS.items():
         fitting = [index for index, row in enumerate(rows) if row[:3] == (rule, feedback, SHOWN)]
         index = max(fitting, key=lambda index: rows[index].eta)
         course = 100 * found.course[index].numpy()
         ends = np.isnan(course).any(0)
         mean = course[:, ~ends].mean(0)
-        axes.plot(protocol.every * np.arange(1, len(mean) + 1), mean, color=colour)
-        labels.append((float(mean[-1]) if len(mean) else np.nan, f"{rule}, {feedback}", colour))
+        label = f"{rule}, {feedback}, {rows[index].eta:g}"
+        axes.plot(protocol.every * np.arange(1, len(mean) + 1), mean, color=colour, label=label)
     axes.set(xlabel="epoch", ylabel="right, %", title="A  over the training, 300-100 units", ylim=(None, 101))
+    axes.legend(frameon=False, fontsize=8, loc="lower right", title="rule, feedback, rate", title_fontsize=8)
     whole_numbers(axes)
-    return labels
 
 
 def _ends(axes: Any, rows: Sequence[Row], found: Trained) -> None:
@@ -85,7 +81,7 @@ def _ends(axes: Any, rows: Sequence[Row], found: Trained) -> None:
         axes.plot(row.accuracy, -place, mark, color=colour, markerfacecolor="white", markersize=5)
         axes.plot(percent, [-place] * len(percent), mark, color=colour, markersize=3.5)
     names = [f"{row.rule.removeprefix('error')} {row.feedback[:3]}. {row.eta:g}" for row in rows]
-    axes.set(xlabel="right, %", title="B  test images (o: 300, □: 300-100)")
+    axes.set(xlabel="right, %", title="B  test images")
     axes.set_yticks([-place for place in range(len(rows))], names, fontsize=7)
 
 
