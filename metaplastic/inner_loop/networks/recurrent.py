@@ -24,7 +24,7 @@ from metaplastic.inner_loop.networks.sizes import active, largest, padded
 
 GROUPS = ("input", "recurrent", "readout")
 """the connection groups, in the order of the layout"""
-INPUT, RECURRENT, READOUT, SYNAPSES, START, FEEDBACK = range(6)
+INPUT, RECURRENT, READOUT, SYNAPSES, START, FEEDBACK, VALUE = range(7)
 """children of a lifetime's birth key"""
 
 State = dict[str, Tensor]
