@@ -10,6 +10,7 @@ from metaplastic.inner_loop.feedback.alignment import (
     SignSymmetry,
 )
 from metaplastic.inner_loop.feedback.eprop import EProp
+from metaplastic.inner_loop.feedback.eprop_reward import EPropReward
 from metaplastic.inner_loop.feedback.perturbation import BatchNodePerturbation, WeightPerturbation
 from metaplastic.inner_loop.feedback.reciprocal import KolenPollack, WeightMirror
 from metaplastic.inner_loop.feedback.reward_gated import Agrel, BatchQAgrel, Reinforce
@@ -71,6 +72,7 @@ RULES: dict[str, type[Rule]] = {
     "snap1": SnAp1,
     "rflo": RFLO,
     "eprop": EProp,
+    "eprop_reward": EPropReward,
     "batch_backprop": BatchBackprop,
     "feedback_alignment": FeedbackAlignment,
     "direct_feedback_alignment": DirectFeedbackAlignment,
