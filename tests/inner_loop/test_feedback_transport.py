@@ -46,6 +46,22 @@ def test_backprop_is_autograd(hidden, activation, bias, objective):
     assert state == {}
 
 
+def test_momentum_is_that_of_pytorchs_descent():
+    net, rule = networks(lives=(1, 1)), BatchBackprop(eta=0.3, momentum=0.8)
+    other = [torch.nn.Parameter(w.clone()) for w in net.weights]
+    descent, state = torch.optim.SGD(other, lr=0.3, momentum=0.8), rule.start(net, key_of(net))
+    for step in range(4):
+        lesson = lesson_of(net, rule, seed=step)
+        cost = CrossEntropy.cost(net._replace(weights=tuple(other)).forward(lesson.x)[-1].post, lesson.target)
+        descent.zero_grad()
+        cost.mean().backward()
+        descent.step()
+        changes, state = rule.change(net, state, lesson)
+        net = apply(net, changes)
+    for w, wanted in zip(net.weights, other, strict=True):
+        torch.testing.assert_close(w, wanted.detach(), **EXACT)
+
+
 # fixed feedback
 
 
@@ -120,12 +136,43 @@ def test_sign_symmetry_keeps_the_signs_of_a_share_of_the_weights():
     torch.testing.assert_close(sizes, torch.full_like(sizes, 2 / 61**0.5))
 
 
+@pytest.mark.parametrize(
+    ("rule", "hidden", "most"),
+    [(FeedbackAlignment(eta=0.5), (20,), 45), (DirectFeedbackAlignment(eta=0.5), (20, 20), 60)],
+)
+def test_what_comes_down_random_weights_turns_towards_the_gradient(rule, hidden, most):
+    """Lillicrap et al. 2016, fig. 2: the angle of the first hidden layer's signals to those of backprop, degrees."""
+    net = networks(hidden, lives=(1, 4))
+    net = net._replace(weights=tuple(0.1 * w for w in net.weights))
+    state = rule.start(net, key_of(net))
+
+    def angle():
+        lesson = best_of(net, rule, 9999)
+        own, true = rule.signals(net, state, lesson)[0], BatchBackprop().signals(net, {}, lesson)[0]
+        return torch.rad2deg(cosine(own, true).arccos()).mean().item()
+
+    first = angle()
+    for step in range(200):
+        changes, state = rule.change(net, state, best_of(net, rule, 7 * step))
+        net = apply(net, changes)
+    assert first == pytest.approx(90, abs=15)
+    assert angle() < most
+
+
+def best_of(net, rule, seed):
+    """A minibatch in which the best answer is the largest of the first inputs."""
+    lesson = lesson_of(net, rule, count=20, seed=seed)
+    target = torch.nn.functional.one_hot(lesson.x[..., :A].argmax(-1), A).double()
+    return lesson._replace(target=target, top_error=CrossEntropy.top_error(lesson.output, target))
+
+
 # reciprocal feedback
 
 
+@pytest.mark.parametrize("momentum", [0.0, 0.5])
 @pytest.mark.parametrize("decay", [0.0, 0.02])
-def test_kolen_and_pollacks_weights_meet_as_fast_as_they_decay(decay):
-    net, rule, steps = networks(), KolenPollack(eta=0.3, decay=decay), 60
+def test_kolen_and_pollacks_weights_meet_as_fast_as_they_decay(decay, momentum):
+    net, rule, steps = networks(lives=(1, 2)), KolenPollack(eta=0.1, decay=decay, momentum=momentum), 40
     state = rule.start(net, key_of(net))
     first = [net.carriers(k) - state[named(k)] for k in (1, 2)]
     for step in range(steps):

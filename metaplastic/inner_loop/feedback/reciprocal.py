@@ -56,7 +56,8 @@ class KolenPollack(Transport):
         """Equation (1)."""
         changes, after = super().change(net, state, lesson)
         decay = lesson.numbers["decay"]
-        after = {name: value - decay * state[name] for name, value in after.items()}
+        lost = {named(k): after[named(k)] - decay * state[named(k)] for k in range(1, len(net.weights))}
+        after = {**after, **lost}
         return tuple(change - decay * w for change, w in zip(changes, net.weights, strict=True)), after
 
 

@@ -3,7 +3,7 @@
     f_K = what the output neurons are to change                      a rule's `teach`                       (1)
     f_k = phi'(a_k) * (B_{k+1}^T f_{k+1})                            from layer to layer                    (2)
     f_k = phi'(a_k) * (B_k^T f_K)                                    or directly from the output            (3)
-    dW_k = eta mean over the minibatch of f_k [1, y_{k-1}]^T                                                (4)
+    dW_k = eta mean over the minibatch of f_k [1, y_{k-1}]^T  (+ momentum times the last dW_k)              (4)
 
 B_k has the shape of W_k without its constant (in (3): outputs × neurons of layer k) and is one of
 
@@ -88,6 +88,8 @@ class Transport(LayeredRule):
 
     eta: Rate
     """learning rate of a minibatch's mean"""
+    momentum: Annotated[Number, Evolves(0, 1)] = 0.0
+    """share of the last change that is added to this one"""
 
     def mode(self) -> Mode:
         """Which B it has."""
@@ -130,14 +132,21 @@ class Transport(LayeredRule):
         """Equation (4), and B after it."""
         eta = lesson.numbers["eta"]
         changes = tuple(eta * product for product in products(self.signals(net, state, lesson), lesson.layers))
-        return changes, self.renewed(net, state, lesson, changes)
+        if self.momentum == 0.0:
+            return changes, self.renewed(net, state, lesson, changes)
+        last = (state.get(f"last{k}") for k in range(len(changes)))
+        pairs = zip(changes, last, strict=True)
+        changes = tuple(new if old is None else new + lesson.numbers["momentum"] * old for new, old in pairs)
+        kept = {f"last{k}": change for k, change in enumerate(changes)}
+        return changes, {**self.renewed(net, state, lesson, changes), **kept}
 
     def renewed(self, net: Layers, state: State, lesson: Lesson, changes: tuple[Tensor, ...]) -> State:  # noqa: ARG002
         """B after a minibatch, (7)."""
         if self.mode() != "learned":
             return state
         first = int(net.bias)
-        return {
+        after = {
             named(k): (state[named(k)] + changes[k][..., first:]) * net.masks[k][..., first:]
             for k in range(1, len(net.weights))
         }
+        return {**state, **after}
