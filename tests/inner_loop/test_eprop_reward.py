@@ -22,7 +22,7 @@ from small_recurrent import (
 
 from metaplastic import rng
 from metaplastic.inner_loop.feedback.eprop import traced
-from metaplastic.inner_loop.feedback.eprop_reward import EPropReward, acted, gumbel
+from metaplastic.inner_loop.feedback.eprop_reward import EPropReward, chosen, drawn, gumbel
 from metaplastic.inner_loop.networks.spiking import SpikingRNN, tensors
 
 STEPS = 20
@@ -38,20 +38,21 @@ def case(**options):
     given = trials(STEPS, spikes=True)
     tape = network.run(state, given.x)
     likely = tape.output + torch.tensor([2.0, 0.0], dtype=LIKE.dtype)  # to wait, most of the time
-    did = acted(likely + gumbel(KEY, tape.output), given.length)
+    action = (likely + gumbel(KEY, tape.output)).argmax(-1)
+    did = chosen(tape.output, action, given.length)
     assert 1 < float(did.alive.sum(0).double().mean()) < STEPS
-    return rule, state, given, tape, did, normals(30, P, L, S)
+    return rule, state, given, tape, (did, action), normals(30, P, L, S)
 
 
 def losses(rule, output, value, did, reward):
     """The actor's and the critic's losses of each brain."""
+    did, action = did
     target = 0.9**did.left * reward
     log_chance = torch.log_softmax(output, -1)
-    chosen = log_chance.gather(-1, did.action[..., None])[..., 0]
+    taken = log_chance.gather(-1, action[..., None])[..., 0]
     entropy = -(log_chance.exp() * log_chance).sum(-1)
-    each = (
-        -chosen * (target - value).detach() + 0.5 * rule.value_weight * (target - value) ** 2 - rule.entropy * entropy
-    )
+    gain = target - value
+    each = -taken * gain.detach() + 0.5 * rule.value_weight * gain**2 - rule.entropy * entropy
     return (each * did.alive).sum(0).mean(-1)
 
 
@@ -64,7 +65,7 @@ def test_it_is_autograd_of_the_losses_with_the_spikes_that_leave_a_neuron_stoppe
     wanted = derivatives(net, total) | {
         "value": torch.autograd.grad(losses(rule, *remade(state, critic, given), did, reward).sum(), critic)[0]
     }
-    found = rule.gradients(None, state, tape, rule.errors(state, tape, did, reward))
+    found = rule.gradients(None, state, tape, rule.errors(state, tape, did[0], reward))
     for name in (*GROUPS, "value"):
         assert torch.allclose(found[name], wanted[name], atol=1e-9 * float(wanted[name].abs().max()))
 
@@ -86,9 +87,9 @@ def test_it_is_the_sum_of_errors_of_prediction_times_the_discounted_traces():
     """Equation (3) as it is stated, stream by stream."""
     rule, state, _, tape, did, reward = case()
     rule = rule.model_copy(update={"entropy": 0.0})
-    net, value = tensors(state), rule.value(state, tape)
-    chosen = torch.nn.functional.one_hot(did.action, A).to(LIKE)
-    signal = torch.einsum("tplsa,plan->tplsn", tape.output.softmax(-1) - chosen, state["readout"])
+    (did, action), net, value = did, tensors(state), rule.value(state, tape)
+    taken = torch.nn.functional.one_hot(action, A).to(LIKE)
+    signal = torch.einsum("tplsa,plan->tplsn", tape.output.softmax(-1) - taken, state["readout"])
     signal = (signal - rule.value_weight * state["value"][:, :, 0][:, :, None]) * did.alive[..., None]
     total = torch.zeros_like(state["recurrent"])
     for s in range(S):
@@ -125,20 +126,28 @@ def test_a_trial_ends_with_its_first_answer_or_in_time():
     output = torch.zeros(5, 1, 1, 3, 2)
     output[..., 0] = 1.0
     output[2:, 0, 0, 1, 1] = 2.0
-    did = acted(output, torch.tensor([[5, 5, 3]]))
+    did = chosen(output, output.argmax(-1), torch.tensor([[5, 5, 3]]))
     assert did.alive[:, 0, 0].sum(0).tolist() == [5, 3, 3]
     assert did.left[:, 0, 0, 1].tolist() == [2, 1, 0, 0, 0]
 
 
-def test_a_readout_task_is_refused():
-    with pytest.raises(ValueError, match="learns from choices"):
-        EPropReward().born(SpikingRNN(units=N), SPEC, 1, KEY, LIKE)
+def test_outputs_that_are_no_choice_are_drawn_from_a_gaussian():
+    noise = normals(31, STEPS, P, L, S, A)
+    output = normals(32, STEPS, P, L, S, A).requires_grad_()
+    deviation = torch.tensor([0.5, 2.0], dtype=LIKE.dtype)[:, None, None, None]
+    action = (output + deviation * noise).detach()
+    cost = 0.5 * ((action - output) / deviation).square()  # - log of the chance of the action
+    did = drawn(deviation * noise, deviation, torch.full((L, S), STEPS))
+    assert torch.allclose(did.pull, torch.autograd.grad(cost.sum(), output)[0], atol=1e-12)
+    assert did.alive.all()
+    assert did.left[:, 0, 0, 0].tolist() == list(range(STEPS))[::-1]
 
 
-def test_what_was_done_waits_for_the_judgement_and_is_then_forgotten():
+@pytest.mark.parametrize("spec", [CHOICE, SPEC])
+def test_what_was_done_waits_for_the_judgement_and_is_then_forgotten(spec):
     rule = EPropReward()
     network = SpikingRNN(units=N, input_gain=2.0)
-    state = rule.born(network, CHOICE, P, KEY, LIKE)
+    state = rule.born(network, spec, P, KEY, LIKE)
     lived = rule.trial(network, state, trials(STEPS, spikes=True), KEY, 0, learns=True)
     after = rule.told(lived.state, torch.ones(P, L, S, dtype=LIKE.dtype), torch.zeros(P, L, S, dtype=LIKE.dtype))
     assert set(after) == set(state)

@@ -12,6 +12,9 @@ A choice ends with its answer: the first action that is not to wait. The reward 
 that sum_t delta_t F_gamma(x)_t = sum_s x_s (gamma^{T-s} R - V_s), T the step of the answer: one scan back in time, as
 in `eprop.py`. The gradient of the policy's entropy comes to it as a learning signal of its own. While it learns, an
 action is drawn by adding Gumbel noise to the outputs, and the largest acts; in the test the outputs act as they are.
+
+Where a task wants the outputs themselves, the policy is a_t ~ N(y_t, exploration^2) at every step, and the bracket of
+(2) is (y - a) / exploration^2; the reward comes at the end. That is ours, not the paper's.
 """
 
 from __future__ import annotations
@@ -42,7 +45,10 @@ LEAST = 2.0**-24
 class Acted(NamedTuple):
     """What a brain did, until it was told."""
 
-    action: Int[Tensor, "T P L S"]
+    pull: Float[Tensor, "T P L S A"]
+    """- d log pi(a_t) / dy_t: the bracket of (2)"""
+    spread: Float[Tensor, "T P L S A"]
+    """- dH / dy_t, H the policy's entropy"""
     alive: Bool[Tensor, "T P L S"]
     """the step belongs to the trial: there was no answer before it, and it has not ended"""
     left: Int[Tensor, "T P L S"]
@@ -50,7 +56,7 @@ class Acted(NamedTuple):
 
 
 class EPropReward(SpikingCosts):
-    """Actor-critic e-prop, equations (1) to (3), of tasks that ask for a choice."""
+    """Actor-critic e-prop, equations (1) to (3)."""
 
     references = (
         "Bellec et al. 2020, A solution to the learning dilemma for recurrent networks of spiking neurons, Nat Commun",
@@ -68,6 +74,8 @@ class EPropReward(SpikingCosts):
     """gamma, of a step (code: of an action, which lasts 5 steps there)"""
     value_weight: Annotated[Number, Evolves(0)] = 1.0
     """c_V (code)"""
+    exploration: Annotated[Number, Evolves(0, above=True)] = 0.1
+    """deviation of what is added to outputs that are no choice (ours)"""
     entropy: Annotated[Number, Evolves(0)] = 0.0025
     """weight of the policy's entropy (code)"""
     rate_weight: Annotated[Number, Evolves(0)] = 100.0
@@ -81,19 +89,6 @@ class EPropReward(SpikingCosts):
     feedback_gain: Annotated[Number, Evolves(0)] = 1.0
     """deviation of random B"""
 
-    def born(self, network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, " L"], like: Tensor) -> State:
-        """With the critic's weights.
-
-        Raises:
-            ValueError: for a task whose answer is not a choice.
-        """
-        if spec.response != "choice":
-            raise ValueError(
-                f"rule eprop_reward learns from choices, and task {spec.id} is answered by '{spec.response}'; "
-                "take a task with response choice, or rule eprop"
-            )
-        return super().born(network, spec, individuals, key, like)
-
     def more(self, network: Recurrent, spec: TaskSpec, state: State, key: Int[Tensor, " L"]) -> State:
         """W_V ~ N(0, 1) / sqrt(units), its mask and rate, and B."""
         like, mask = state["readout"], state["mask.readout"]
@@ -106,6 +101,7 @@ class EPropReward(SpikingCosts):
             "eta.value": state["eta.readout"][:, :, :1],
             "feedback": gain * random_feedback(network, spec, key, like) * mask,
             "feedback.value": gain * own[:, 1:] * mask[:, :, :1],
+            "chooses": torch.full_like(like[:, :, 0, 0], spec.response == "choice"),
         }
 
     def trial(
@@ -116,8 +112,15 @@ class EPropReward(SpikingCosts):
         tape: SpikeTape = network.run(state, trials.x)  # pyright: ignore[reportAttributeAccessIssue]
         if not learns:
             return Lived(tape.output, state, {"rates": tape.rates})
-        output = tape.output + gumbel(key, tape.output)
-        waiting = {**tape._asdict(), **acted(output, trials.length)._asdict()}
+        if bool(state["chooses"].all()):
+            output = tape.output + gumbel(key, tape.output)
+            did = chosen(tape.output, output.argmax(-1), trials.length)
+        else:
+            deviation = brain_number(self.exploration, tape.output)[:, None, None, None]
+            noise = (gaussian(key, tape.output) * deviation).expand_as(tape.output)
+            output = tape.output + noise
+            did = drawn(noise, deviation, trials.length)
+        waiting = {**tape._asdict(), **did._asdict()}
         waiting["seen"] = tape.seen[:, None].expand(-1, len(state["readout"]), -1, -1, -1)
         kept = {f"waiting.{name}": value.movedim(0, 2) for name, value in waiting.items()}
         return Lived(output, state | kept, {"rates": tape.rates})
@@ -141,12 +144,7 @@ class EPropReward(SpikingCosts):
         )
         gain = discount**did.left * reward - self.value(state, tape)
         gain = gain * did.alive
-        log_chance = torch.log_softmax(tape.output, -1)
-        chance = log_chance.exp()
-        chosen = torch.nn.functional.one_hot(did.action, chance.shape[-1]).to(chance)
-        spread = -(chance * log_chance).sum(-1, keepdim=True)
-        policy = gain[..., None] * (chance - chosen)
-        policy = policy + (entropy * did.alive)[..., None] * chance * (log_chance + spread)
+        policy = gain[..., None] * did.pull + (entropy * did.alive)[..., None] * did.spread
         return torch.cat([policy, (-value_weight * gain)[..., None]], -1)
 
     def value(self, state: State, tape: SpikeTape) -> Float[Tensor, "T P L S"]:
@@ -170,18 +168,46 @@ class EPropReward(SpikingCosts):
 
 def gumbel(key: Int[Tensor, " L"], output: Float[Tensor, "T P L S A"]) -> Float[Tensor, "T 1 L S A"]:
     """Noise whose largest sum with the outputs is a draw from their softmax; the same for all individuals."""
-    steps, _, _, streams, actions = output.shape
-    keys = rng.fold(key[:, None], torch.arange(streams, device=key.device))
-    uniform = rng.uniforms(keys, steps, actions).clamp(LEAST, 1 - LEAST).to(output)
+    uniform = rng.uniforms(_keys(key, output), output.shape[0], output.shape[-1]).clamp(LEAST, 1 - LEAST).to(output)
     return -torch.log(-torch.log(uniform)).permute(2, 0, 1, 3)[:, None]
 
 
-def acted(output: Float[Tensor, "T P L S A"], length: Int[Tensor, "L S"]) -> Acted:
-    """The largest output acts; the trial lasts until the first answer."""
-    action = output.argmax(-1)
+def gaussian(key: Int[Tensor, " L"], output: Float[Tensor, "T P L S A"]) -> Float[Tensor, "T 1 L S A"]:
+    """N(0, 1), the same for all individuals."""
+    noise = rng.normals(_keys(key, output), output.shape[0], output.shape[-1]).to(output)
+    return noise.permute(2, 0, 1, 3)[:, None]
+
+
+def _keys(key: Int[Tensor, " L"], output: Float[Tensor, "T P L S A"]) -> Int[Tensor, "L S"]:
+    """One of each stream."""
+    return rng.fold(key[:, None], torch.arange(output.shape[3], device=key.device))
+
+
+def chosen(output: Float[Tensor, "T P L S A"], action: Int[Tensor, "T P L S"], length: Int[Tensor, "L S"]) -> Acted:
+    """A trial that lasts until its first answer, drawn from the softmax of the outputs."""
+    log_chance = torch.log_softmax(output, -1)
+    chance = log_chance.exp()
+    entropy = -(chance * log_chance).sum(-1, keepdim=True)
+    taken = torch.nn.functional.one_hot(action, output.shape[-1]).to(output)
     answered = (action != 0).cumsum(0)
     before = torch.cat([torch.zeros_like(answered[:1]), answered[:-1]])
-    step = torch.arange(len(output), device=output.device)[:, None, None, None]
-    alive = (before == 0) & (step < length)
-    left = alive.sum(0) - 1 - step
-    return Acted(action, alive, left.clamp(min=0))
+    alive = (before == 0) & _within(output, length)
+    return Acted(chance - taken, chance * (log_chance + entropy), alive, _left(alive))
+
+
+def drawn(noise: Float[Tensor, "T P L S A"], deviation: Float[Tensor, "#P 1 1 1"], length: Int[Tensor, "L S"]) -> Acted:
+    """A trial that lasts to its end; `noise` is what was added to the outputs."""
+    alive = _within(noise, length)
+    return Acted(-noise / deviation**2, torch.zeros_like(noise), alive, _left(alive))
+
+
+def _within(like: Float[Tensor, "T P L S A"], length: Int[Tensor, "L S"]) -> Bool[Tensor, "T P L S"]:
+    """The trial has not ended."""
+    step = torch.arange(len(like), device=like.device)[:, None, None, None]
+    return (step < length).expand(like.shape[:-1])
+
+
+def _left(alive: Bool[Tensor, "T P L S"]) -> Int[Tensor, "T P L S"]:
+    """Steps to the last one that is alive."""
+    step = torch.arange(len(alive), device=alive.device)[:, None, None, None]
+    return (alive.sum(0) - 1 - step).clamp(min=0)
