@@ -22,7 +22,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Number
 from metaplastic.fields import Evolves, Option, Options
-from metaplastic.inner_loop.feedback.transport import Batch, Mode, Rate, Transport, descend, draw, fan_in, named
+from metaplastic.inner_loop.feedback.transport import Batch, Drawn, Mode, Rate, Transport, descend, draw, fan_in, named
 from metaplastic.inner_loop.networks.layers import Layers
 from metaplastic.inner_loop.rules.layered import Lesson, State
 
@@ -41,7 +41,7 @@ class BatchBackprop(Transport):
     """decisions between two writes, as there"""
 
 
-class FeedbackAlignment(Transport):
+class FeedbackAlignment(Drawn):
     """The error comes down fixed random weights, eq. (2)."""
 
     references: ClassVar[tuple[str, ...]] = (
@@ -52,8 +52,6 @@ class FeedbackAlignment(Transport):
     kind: Literal["feedback_alignment"] = "feedback_alignment"
     eta: Rate = 0.2
     """learning rate; 0.2 with batches of 128 in the code of Akrout et al. 2019 (MNIST, sigmoid, 500 units)"""
-    feedback_gain: Rate = 1.0
-    """deviation of feedback weights at birth, times the square root of the forward connection's fan_in"""
     batch: Batch = 128
     """decisions between two writes, as there"""
 
@@ -96,7 +94,7 @@ class DirectFeedbackAlignment(Transport):
         return descend(lesson.layers, self.carriers(net, state, lesson), self.teach(lesson), direct=True)
 
 
-class SignSymmetry(Transport):
+class SignSymmetry(Drawn):
     """The error comes down weights that know the signs of the forward ones, eq. (4)."""
 
     references: ClassVar[tuple[str, ...]] = (
@@ -106,8 +104,6 @@ class SignSymmetry(Transport):
     kind: Literal["sign_symmetry"] = "sign_symmetry"
     eta: Rate = 0.2
     """learning rate; ours, as for feedback alignment"""
-    feedback_gain: Rate = 1.0
-    """deviation of feedback weights, times the square root of the forward connection's fan_in"""
     concordance: Annotated[Number, Evolves(0, 1)] = 1.0
     """share of feedback weights that keep the sign of the forward weight"""
     magnitude: Annotated[Option, Options("random", "uniform")] = "random"

@@ -25,12 +25,12 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Number
 from metaplastic.fields import Evolves, Option, Options
-from metaplastic.inner_loop.feedback.transport import Batch, Mode, Rate, Transport, named
+from metaplastic.inner_loop.feedback.transport import Batch, Drawn, Mode, Rate, named
 from metaplastic.inner_loop.networks.layers import Layers
 from metaplastic.inner_loop.rules.layered import Lesson, State
 
 
-class KolenPollack(Transport):
+class KolenPollack(Drawn):
     """Forward and feedback weights change alike and decay alike, eq. (1)."""
 
     references: ClassVar[tuple[str, ...]] = (
@@ -43,8 +43,6 @@ class KolenPollack(Transport):
     """learning rate, as in the authors' MNIST run (batches of 128)"""
     decay: Annotated[Number, Evolves(0, 1)] = 0.0
     """lambda, share of every weight that is lost a minibatch; 0 in the authors' MNIST run"""
-    feedback_gain: Rate = 1.0
-    """deviation of feedback weights at birth, times the square root of the forward connection's fan_in"""
     batch: Batch = 128
     """decisions between two writes, as there"""
 
@@ -61,7 +59,7 @@ class KolenPollack(Transport):
         return tuple(change - decay * w for change, w in zip(changes, net.weights, strict=True)), after
 
 
-class WeightMirror(Transport):
+class WeightMirror(Drawn):
     """Noise between minibatches teaches feedback weights what the forward ones are, eq. (3)."""
 
     references: ClassVar[tuple[str, ...]] = (
@@ -81,8 +79,6 @@ class WeightMirror(Transport):
     """mirror batches before learning: an epoch of MNIST"""
     normalise: Annotated[Option, Options("none", "birth")] = "none"
     """birth: feedback weights keep the length they had before anything was mirrored"""
-    feedback_gain: Rate = 1.0
-    """deviation of feedback weights at birth, times the square root of the forward connection's fan_in"""
     batch: Batch = 128
     """decisions between two writes, as there"""
 

@@ -150,3 +150,10 @@ class Transport(LayeredRule):
             for k in range(1, len(net.weights))
         }
         return {**state, **after}
+
+
+class Drawn(Transport):
+    """A rule whose feedback weights are drawn at birth."""
+
+    feedback_gain: Rate = 1.0
+    """deviation of feedback weights at birth, times the square root of the forward connection's fan_in"""
