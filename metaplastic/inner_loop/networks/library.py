@@ -6,12 +6,14 @@ from metaplastic.inner_loop.networks.gated import GRU, LSTM
 from metaplastic.inner_loop.networks.leaky_rnn import LeakyRNN
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
+from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 
 NETWORKS: dict[str, type[Network]] = {
     "feedforward": Feedforward,
     "rate_rnn": RateRNN,
     "leaky_rnn": LeakyRNN,
     "spiking_rnn": SpikingRNN,
+    "working_memory": WorkingMemory,
     "lstm": LSTM,
     "gru": GRU,
 }

@@ -9,6 +9,7 @@ from metaplastic.inner_loop.feedback.alignment import (
     FeedbackAlignment,
     SignSymmetry,
 )
+from metaplastic.inner_loop.feedback.augment import Augment
 from metaplastic.inner_loop.feedback.eprop import EProp
 from metaplastic.inner_loop.feedback.eprop_reward import EPropReward
 from metaplastic.inner_loop.feedback.perturbation import BatchNodePerturbation, WeightPerturbation
@@ -59,6 +60,7 @@ RULES: dict[str, type[Rule]] = {
     "mlp": MLPRule,
     "evolved_formula": EvolvedFormula,
     "three_factor": ThreeFactor,
+    "augment": Augment,
     "force": Force,
     "full_force": FullForce,
     "full_force_spiking": FullForceSpiking,

@@ -1,0 +1,1 @@
+"""Studies of rules that learn from reward alone."""
