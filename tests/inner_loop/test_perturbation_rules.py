@@ -5,6 +5,7 @@ import torch
 from tiny_lessons import KEY, apply, draw, gradients, lesson_of, networks
 
 from metaplastic import rng
+from metaplastic.inner_loop.feedback.alignment import BatchBackprop
 from metaplastic.inner_loop.feedback.perturbation import MEAN, BatchNodePerturbation, WeightPerturbation, perturbed
 from metaplastic.inner_loop.objectives import CrossEntropy, SquaredError
 
@@ -130,3 +131,34 @@ def test_noise_is_a_lifes_own_and_does_not_depend_on_the_batch():
         for one, other in zip(whole, alone, strict=True):
             torch.testing.assert_close(one[:, 1:], other, rtol=1e-6, atol=1e-12)
         assert not torch.allclose(whole[0][:, 0], whole[0][:, 1])
+
+
+def learning_time(rule, inputs: int, outputs: int, worst: float) -> float:
+    """Decisions in which the squared distance of a linear read-out to its teacher falls by e, at the rule's best rate.
+
+    With Gaussian inputs E|dW|^2 = eta^2 worst |W - W*|^2, so a decision leaves 1 - 2 eta + eta^2 worst of it: the best
+    rate is 1 / worst, and the time is worst.
+    """
+    lives, steps = 300, round(2 * worst)
+    net = networks((), lives=(1, lives), inputs=inputs, actions=outputs, bias=False)
+    teacher = draw(1, lives, outputs, inputs, seed=60)
+    net = net._replace(weights=(torch.zeros_like(teacher),))
+    rule = rule.model_copy(update={"eta": 1 / worst})
+    for step in range(steps):
+        lesson = lesson_of(net, rule, count=1, seed=7 * step)
+        target = lesson.x @ teacher.mT
+        lesson = lesson._replace(target=target, top_error=SquaredError.top_error(lesson.output, target))
+        net = apply(net, rule.change(net, {}, lesson)[0])
+    left = (net.weights[0] - teacher).square().sum() / teacher.square().sum()
+    return -steps / left.log().item()
+
+
+def test_learning_takes_as_many_times_longer_as_there_are_perturbed_numbers():
+    """Werfel, Xie & Seung 2004: gradient : nodes : weights as 1 : nodes : weights, for many of them (here plus 2)."""
+    inputs, outputs = 6, 4
+    direct = learning_time(BatchBackprop(), inputs, outputs, inputs + 2)
+    settings = {"sigma": 1e-4, "cost": "squared_error"}
+    nodes = learning_time(BatchNodePerturbation(**settings), inputs, outputs, (inputs + 2) * (outputs + 2))
+    weights = learning_time(WeightPerturbation(**settings), inputs, outputs, (inputs + 2) * (inputs * outputs + 2))
+    assert nodes / direct == pytest.approx(outputs + 2, rel=0.2)
+    assert weights / direct == pytest.approx(inputs * outputs + 2, rel=0.2)
