@@ -143,22 +143,27 @@ def descents(one: Contestant, brains: Brains, material: Material) -> dict[str, F
         (slope,) = torch.autograd.grad(cost().sum(), weights, retain_graph=True)
         found[name] = -slope
     if isinstance(one.rule, EquilibriumPropagation):
-        net, x = _layers(brains.net, weights), material.x.double()
-        numbers = {name: value.double() for name, value in rates_of(one).items()}
-        rest = one.rule.answer(net, x.expand(1, len(weights), *x.shape), numbers)[0]
+        rest = at_rest(one, one.rule, brains.net, material, weights)
         (slope,) = torch.autograd.grad(costs(rest, target)[ERROR]().sum(), weights)
         found[REST] = -slope
     return found
 
 
-def accuracy(brains: Brains, material: Material) -> Float[Tensor, " seeds"]:
-    """Share of images whose largest output is the right one."""
-    return _right(brains.net, material, brains.weights)
+def at_rest(
+    one: Contestant, rule: EquilibriumPropagation, like: Layers, material: Material, vectors: Float[Tensor, "n D"]
+) -> Float[Tensor, "n N A"]:
+    """What n weight vectors answer to all images when layers run up and down."""
+    x = material.x.to(vectors).expand(1, len(vectors), *material.x.shape)
+    numbers = {name: value.to(vectors) for name, value in rates_of(one).items()}
+    return rule.answer(_layers(like, vectors), x, numbers)[0]
 
 
-def _right(like: Layers, material: Material, vectors: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
-    """None, where an answer is not finite."""
-    output = answers(like, material, vectors)
+def accuracy(one: Contestant, like: Layers, material: Material, vectors: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
+    """Share of images that the rule's own network names right; none, where an answer is not finite."""
+    if isinstance(one.rule, EquilibriumPropagation) and one.objective == REST:
+        output = at_rest(one, one.rule, like, material, vectors)
+    else:
+        output = answers(like, material, vectors)
     right = (output.argmax(-1) == material.target.argmax(-1)) & output.isfinite().all(-1)
     return right.double().mean(-1)
 
@@ -292,5 +297,7 @@ def best_rate(
 ) -> tuple[float, Float[Tensor, " P"]]:
     """The factor with which most images are named right, and the share of all; each is an individual."""
     brains = learn(bench, one, birth(bench, one, len(factors)), factors, range(steps), decisions).brains
-    right = torch.stack([_right(brains.net, bench.material, vectors).mean() for vectors in flat(brains.net.weights)])
+    right = torch.stack(
+        [accuracy(one, brains.net, bench.material, vectors).mean() for vectors in flat(brains.net.weights)]
+    )
     return factors[int(right.argmax())], right

@@ -72,7 +72,7 @@ ENTRIES: dict[str, tuple[Entry, ...]] = {
         ("PZ", "predictive coding, Z-IL", SETTLED, {"variant": "z_il"}, ERROR),
     ),
     "equilibrium_propagation": (
-        ("EP", "equilibrium propagation", SETTLED, {"eta_ratio": 1.0}, REST),
+        ("EP", "equilibrium propagation", SETTLED, {"eta_ratio": 1.0, "nudged_steps": 6}, REST),
         (
             "EW",
             "equilibrium propagation, weak",
