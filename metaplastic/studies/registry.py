@@ -19,6 +19,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "credit-assignment": ("credit.credit_assignment", "CreditAssignment"),
     "q-agrel": ("credit.q_agrel", "QAgrelStudy"),
     "force": ("recurrent.force", "ForceStudy"),
+    "eprop-evidence": ("recurrent.eprop_evidence", "EPropEvidence"),
     "augment": ("reward.augment", "AugmentStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""

@@ -12,7 +12,7 @@ estimate g comes once a minibatch, from what a network of fixed weights did.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, Any, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from jaxtyping import Float, Int
@@ -98,6 +98,24 @@ class Descent(SequenceRule):
             for name, part, block in zip(self.groups, parts, whole, strict=True)
         }
         return moved, rest
+
+
+class Still(Descent):
+    """Nothing is learned: what the rule `fixed` is in the networks of these rules."""
+
+    kind: Literal["still"] = "still"
+
+    def gradients(self, network: Any, state: State, tape: Any, error: Float[Tensor, "T P L S A"]) -> Gradients:
+        """None."""
+        del network, tape, error
+        return {name: torch.zeros_like(state[name]) for name in self.groups}
+
+    def trial(
+        self, network: Network, state: State, trials: Trials, key: Int[Tensor, " L"], number: int, learns: bool
+    ) -> Lived:
+        """Run."""
+        del learns
+        return super().trial(network, state, trials, key, number, learns=False)
 
 
 class _Moments(NamedTuple):
