@@ -14,6 +14,8 @@ trials have neither perturbations nor plasticity. The only Python loop runs over
 
 from __future__ import annotations
 
+import importlib.util
+import os
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
@@ -122,6 +124,8 @@ def backend_for(
         raise ValueError(
             f"backend is 'numba' with {dtype} on {device}; its kernels are for float32 on the CPU, use backend: torch"
         )
+    if backend == "triton":
+        _check_triton(device, dtype)
     unknown = sorted(rule.reads().intersection(DERIVED))
     if backend == "numba" and unknown:
         raise ValueError(
@@ -129,6 +133,24 @@ def backend_for(
         )
     best = "numba" if fits and not unknown and getattr(rule, "worth_compiling", True) else "torch"
     return best if backend == "auto" else backend
+
+
+def _check_triton(device: str | torch.device, dtype: torch.dtype) -> None:
+    """Refuse what the Triton kernel cannot do."""
+    if importlib.util.find_spec("triton") is None:
+        raise ValueError("backend is 'triton', which is not installed: pip install 'metaplastic[triton]'")
+    interpreted = os.environ.get("TRITON_INTERPRET") == "1"
+    if dtype != torch.float32 or not (torch.device(device).type == "cuda" or interpreted):
+        raise ValueError(
+            f"backend is 'triton' with {dtype} on {device}; its kernels are for float32 on a GPU, use device: cuda, or "
+            "backend: auto"
+        )
+
+
+def _triton_engine() -> Engine:
+    from metaplastic.inner_loop.kernels import triton_kernel
+
+    return Engine(triton_kernel.run_trial, triton_kernel.finish)
 
 
 def _numba_engine() -> Engine:
@@ -141,6 +163,7 @@ ENGINES: dict[str, Callable[[], Engine]] = {
     "torch": lambda: Engine(trial_torch.run_trial, trial_torch.finish),
     "step": lambda: Engine(partial(trial_torch.run_trial, factorised=False), trial_torch.finish),
     "numba": _numba_engine,
+    "triton": _triton_engine,
 }
 """backend -> what runs trials"""
 

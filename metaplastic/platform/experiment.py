@@ -31,8 +31,8 @@ class Execution(Value):
     """Ray actors; 0 computes in this process"""
     chunk: Annotated[int, Field(ge=1)] = 16
     """individuals in one piece of work; independent of the number of workers"""
-    backend: Literal["auto", "torch", "numba"] = "auto"
-    """which kernel; auto takes the fastest that can do the rule"""
+    backend: Literal["auto", "torch", "numba", "triton"] = "auto"
+    """which kernel; auto takes torch or numba, the faster that can do the rule. triton: whole trials on a GPU"""
     device: str = "cpu"
     """torch device of the lifetimes"""
     cpus: Annotated[float, Field(gt=0)] = 1.0
