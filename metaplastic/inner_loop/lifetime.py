@@ -4,7 +4,7 @@ The task says what kind of life it is (`spec.response`): decisions that are rewa
 judged at their end. Gated networks live as agents, trained over episodes and then tested (`agents/life.py`).
 
 The backends give the same numbers (to floating point): `torch` is the reference, runs on any device and can record;
-`numba` is the fused CPU kernel; `step` is the reference without its shortcuts.
+`numba` is the fused CPU kernel, `triton` the GPU's for whole trials; `step` is the reference without its shortcuts.
 """
 
 from __future__ import annotations
@@ -20,17 +20,19 @@ from metaplastic.core import Network, Objective, Record, Rule, Task, near_miss
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decisions
 from metaplastic.inner_loop.decision_plan import make_plan
+from metaplastic.inner_loop.feedback.augment import Augment
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.layered import LayeredRule
 from metaplastic.inner_loop.rules.local import LocalRule
 from metaplastic.inner_loop.rules.sequence import SequenceRule
 
-Backend = Literal["auto", "torch", "numba", "step"]
+Backend = Literal["auto", "torch", "numba", "triton", "step"]
 
 AT_ONCE = 1 << 26
 """numbers that the drawn-ahead decisions of a batch may hold; more lifetimes are lived in turns"""
@@ -64,6 +66,13 @@ def live(
         from metaplastic.inner_loop.agents.life import live_agents
 
         return live_agents(
+            network, rule, objective, task,
+            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+        )  # fmt: skip
+    if isinstance(network, WorkingMemory):
+        from metaplastic.inner_loop.augment_life import live_augment
+
+        return live_augment(
             network, rule, objective, task,
             individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
         )  # fmt: skip
@@ -126,14 +135,20 @@ def backend_for(
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
         raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
-    if isinstance(rule, LayeredRule | SequenceRule):
-        if backend == "numba":
-            raise ValueError(f"backend is 'numba', and rule {rule.kind} lives in PyTorch; use backend: auto or torch")
+    if isinstance(rule, LayeredRule | SequenceRule | Augment):
+        if backend in ("numba", "triton"):
+            raise ValueError(
+                f"backend is {backend!r}, and rule {rule.kind} lives in PyTorch; use backend: auto or torch"
+            )
         return "torch"
     if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop import trial_life
 
         return trial_life.backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)
+    if backend == "triton":
+        raise ValueError(
+            "backend is 'triton', whose kernels are for whole trials, not for decisions; use backend: auto"
+        )
     why_not = _obstacle(rule, record, device, dtype)
     if backend == "numba" and why_not:
         raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
