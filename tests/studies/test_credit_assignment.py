@@ -154,6 +154,7 @@ def course(short: str, cosines: tuple[float, float, float], noise: float) -> stu
     rest = dict.fromkeys([*names, "common_samples", "samples", "accuracy"], 0.0)
     moments = [{**rest, "cosine": c, "common_cosine": c, "noise": noise} for c in cosines]
     arrays = [{name: np.full(3, value) for name, value in moment.items()} for moment in moments]
+    arrays = [{**moment, "layer_cosines": np.ones((3, 2))} for moment in arrays]
     return study.Course(ALL[short], 1.0, arrays, np.full(3, 0.5))
 
 

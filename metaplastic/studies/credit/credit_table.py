@@ -105,11 +105,17 @@ def _places(courses: Sequence[Course]) -> list[Claim]:
         one = course.contestant
         text = f"cosine {_three(course, 'common_cosine')}; scatter {_three(course, 'noise')}"
         text += f"; samples for a cosine of 1/2: {_three(course, 'common_samples')}"
-        text += f"; right {_three(course, 'accuracy')}"
+        text += f"; right {_three(course, 'accuracy')}; path efficiency {course.efficiency.mean():.2f}"
         found.append(Claim(f"{one.short}  {one.name} ({ERROR})", "–", "derived", text, None))
         if one.objective != ERROR:
             own = f"cosine {_three(course, 'cosine')}; samples for a cosine of 1/2: {_three(course, 'samples')}"
             found.append(Claim(f"{one.short}  {one.name} ({one.objective})", "–", "derived", own, None))
+        by_layer = "; ".join(
+            " ".join(f"{value:.2f}" for value in nan_mean(course.of("layer_cosines", moment)))
+            for moment in (BIRTH, AFTER)
+        )
+        what = f"{one.short}  {one.name} ({one.objective}): cosine by layer, input first, at birth; after"
+        found.append(Claim(what, "–", "derived", by_layer, None))
     return found
 
 
