@@ -18,12 +18,13 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Judgement, Objective, Record, Task
+from metaplastic.core import Judgement, Objective, Record, Rule, Task
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.feedback.augment import Augment, act, increments, tagged, written
 from metaplastic.inner_loop.networks.working_memory import Weights, WorkingMemory, respond, silence
 from metaplastic.inner_loop.objectives import Reward, terms_of
 from metaplastic.inner_loop.recording import Tape
+from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.trial_life import summary
 
 RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
@@ -51,7 +52,7 @@ class Brain(NamedTuple):
 
 def live_augment(
     network: WorkingMemory,
-    rule: Augment,
+    rule: Rule,
     objective: Objective,
     task: Task,
     *,
@@ -62,7 +63,15 @@ def live_augment(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Record:
-    """P × L lives of all trials of a task in a closed loop; all components are expressed."""
+    """P × L lives of all trials of a task in a closed loop; all components are expressed.
+
+    Raises:
+        ValueError: for a rule that is neither `augment` nor `fixed` (nothing is written, the best action is taken).
+    """
+    if not isinstance(rule, Augment):
+        if not isinstance(rule, Fixed):
+            raise ValueError(f"rule is {rule.kind}, and network {network.kind} lives with augment or fixed; take one")
+        rule = Augment(beta=0.0, epsilon=0.0)
     lifetime, like = lifetime.to(device), torch.zeros((), dtype=dtype, device=device)
     tape = Tape(record, RECORDS)
     weights = network.birth(task.spec, individuals, rng.lifetime_keys(key, lifetime, rng.INIT), like)
