@@ -9,7 +9,7 @@ with symmetric, random and adaptive feedback. Shapes: S seeds, K moments of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, NamedTuple
 
 import torch
@@ -17,11 +17,12 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaplastic import rng
+from metaplastic.core import TrialBatch
 from metaplastic.inner_loop.feedback.eprop import EProp, alignment
 from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.spiking_costs import SpikingCosts
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
-from metaplastic.inner_loop.rules.sequence import State
+from metaplastic.inner_loop.rules.sequence import State, Trials
 from metaplastic.inner_loop.sequence_life import stacked
 from metaplastic.studies.recurrent.eprop_evidence_figure import draw
 from metaplastic.studies.study import Claim, Result, Run, Study, enough, mean_and_error
@@ -37,6 +38,10 @@ RULES: dict[str, SpikingCosts] = {
     "e-prop, random": EProp(feedback="random"),
     "e-prop, adaptive": EProp(feedback="adaptive"),
 }
+
+
+Show = Callable[[], tuple[list[TrialBatch], Trials]]
+"""other trials than those of the training, at every call"""
 
 
 class Scale(NamedTuple):
@@ -129,12 +134,11 @@ class Pupil:
         """All seeds have learned it."""
         return bool((self.reached >= 0).all())
 
-    def learn(self, batches: list, trials) -> None:
+    def learn(self, trials: Trials) -> None:
         """One update."""
-        del batches
         self.state = self.rule.trial(self.network, self.state, trials, self.lifetime, 0, learns=True).state
 
-    def look(self, batches: list, trials) -> Float[Tensor, " S"]:
+    def look(self, batches: list[TrialBatch], trials: Trials) -> Float[Tensor, " S"]:
         """The error (1) and, kept, what else is shown of this moment."""
         lived = self.rule.trial(self.network, self.state, trials, self.lifetime, 0, learns=False)
         self.rate = lived.seen["rates"].mean((0, 1, 3, 4)) * 1000
@@ -170,7 +174,7 @@ def train(run: Run, scale: Scale) -> dict[str, Learned]:
     pupils = {name: Pupil(rule, task, key, lifetime) for name, rule in RULES.items()}
     unseen = iter(range(task.trials, task.trials + task.test_trials, SHOWN))
 
-    def shown(first: int, count: int):
+    def shown(first: int, count: int) -> tuple[list[TrialBatch], Trials]:
         batches = [task.render(lifetime, first + s, key) for s in range(count)]
         return batches, stacked(batches, torch.zeros(()))
 
@@ -181,16 +185,17 @@ def train(run: Run, scale: Scale) -> dict[str, Learned]:
         if update % EVERY == 0:
             _look(run, update, working, lambda: shown(next(unseen), SHOWN))
         if update < scale.updates:
-            minibatch = shown(update * scale.batch, scale.batch)
+            _, minibatch = shown(update * scale.batch, scale.batch)
             for pupil in working.values():
-                pupil.learn(*minibatch)
+                pupil.learn(minibatch)
     for pupil in pupils.values():
         if not pupil.is_done:
             _be_sure(pupil, scale.updates, lambda: shown(next(unseen), SHOWN), at_the_end=True)
     return {name: pupil.learned() for name, pupil in pupils.items()}
 
 
-def _look(run: Run, update: int, working: dict[str, Pupil], show) -> None:
+def _look(run: Run, update: int, working: dict[str, Pupil], show: Show) -> None:
+    """An error of each rule, on the same trials."""
     look, said = show(), []
     for name, pupil in working.items():
         error = pupil.look(*look)
@@ -201,7 +206,7 @@ def _look(run: Run, update: int, working: dict[str, Pupil], show) -> None:
     run.say(f"update {update}: error " + ", ".join(said))
 
 
-def _be_sure(pupil: Pupil, update: int, show, at_the_end: bool = False) -> None:
+def _be_sure(pupil: Pupil, update: int, show: Show, at_the_end: bool = False) -> None:
     """Eight more looks; what is below .07 on average has been learned."""
     error = torch.stack([pupil.look(*show()) for _ in range(SURE)]).mean(0)
     new = (pupil.reached < 0) & (error < LEARNED)
