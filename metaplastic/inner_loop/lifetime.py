@@ -21,13 +21,16 @@ from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decisions
 from metaplastic.inner_loop.decision_plan import make_plan
 from metaplastic.inner_loop.feedback.augment import Augment
+from metaplastic.inner_loop.gradient.descent import Still
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
+from metaplastic.inner_loop.networks.recurrent import Recurrent
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.policies import Policy
+from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.rules.layered import LayeredRule
 from metaplastic.inner_loop.rules.local import LocalRule
 from metaplastic.inner_loop.rules.sequence import SequenceRule
@@ -76,6 +79,8 @@ def live(
             network, rule, objective, task,
             individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
         )  # fmt: skip
+    if isinstance(network, Recurrent) and isinstance(rule, Fixed):
+        rule = Still()
     if isinstance(rule, SequenceRule):
         from metaplastic.inner_loop.sequence_life import live_sequences
 
@@ -135,7 +140,7 @@ def backend_for(
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
         raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
-    if isinstance(rule, LayeredRule | SequenceRule | Augment):
+    if isinstance(rule, LayeredRule | SequenceRule | Augment) or isinstance(network, Recurrent):
         if backend in ("numba", "triton"):
             raise ValueError(
                 f"backend is {backend!r}, and rule {rule.kind} lives in PyTorch; use backend: auto or torch"
