@@ -122,6 +122,16 @@ def test_feedback_weights_do_not_depend_on_the_size_of_the_batch(rule):
         torch.testing.assert_close(padded[name][..., : value.shape[-2], : value.shape[-1]], value, rtol=0, atol=0)
 
 
+@pytest.mark.parametrize("rule", [FeedbackAlignment, DirectFeedbackAlignment])
+def test_feedback_can_be_sparse(rule):
+    net = networks((60, 80))
+    whole, sparse = (rule(feedback_density=share).start(net, key_of(net)) for share in (1.0, 0.25))
+    for k in (1, 2):
+        there = sparse[named(k)] != 0
+        assert there.double().mean().item() == pytest.approx(0.25, abs=0.03)
+        assert torch.equal(sparse[named(k)][there], whole[named(k)][there])
+
+
 def test_sign_symmetry_keeps_the_signs_of_a_share_of_the_weights():
     net = networks((60, 80))
     for concordance, share in ((1.0, 1.0), (0.5, 0.75), (0.0, 0.5)):
@@ -322,6 +332,23 @@ def test_reinforce_ascends_the_expected_reward_with_any_baseline(baseline, entro
         return -(logs.exp() * (pays - entropy * logs)).sum(-1)
 
     assert_descends(total, gradients(net, lesson.x, cost))
+
+
+def test_a_baseline_makes_reinforce_vary_less():
+    net, rule = networks((7,), lives=(1, 1)), Reinforce(eta=1.0)
+    one = cut(lesson_of(net, rule), 0)
+    chance, pays = torch.softmax(one.output, -1)[0, 0, 0], draw(A, seed=50) + 3
+    spread = []
+    for baseline in (0.0, (chance * pays).sum().item()):
+        size = 0.0
+        for answer in range(A):
+            told = one._replace(
+                action=torch.full_like(one.action, answer), reward=torch.full_like(one.reward, pays[answer])
+            )
+            changes, _ = rule.change(net, {}, told._replace(prediction=torch.full_like(one.reward, baseline)))
+            size += chance[answer] * sum(change.square().sum() for change in changes)
+        spread.append(size.item())
+    assert spread[1] < 0.5 * spread[0]  # the mean is the same
 
 
 def cut(lesson, s):

@@ -22,9 +22,22 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Number
 from metaplastic.fields import Evolves, Option, Options
-from metaplastic.inner_loop.feedback.transport import Batch, Drawn, Mode, Rate, Transport, descend, draw, fan_in, named
+from metaplastic.inner_loop.feedback.transport import (
+    Batch,
+    Drawn,
+    Mode,
+    Rate,
+    Transport,
+    descend,
+    draw,
+    fan_in,
+    named,
+)
 from metaplastic.inner_loop.networks.layers import Layers
 from metaplastic.inner_loop.rules.layered import Lesson, State
+
+Share = Annotated[Number, Evolves(0, 1)]
+"""a number in [0, 1]"""
 
 
 class BatchBackprop(Transport):
@@ -52,12 +65,18 @@ class FeedbackAlignment(Drawn):
     kind: Literal["feedback_alignment"] = "feedback_alignment"
     eta: Rate = 0.2
     """learning rate; 0.2 with batches of 128 in the code of Akrout et al. 2019 (MNIST, sigmoid, 500 units)"""
+    feedback_density: Share = 1.0
+    """share of feedback synapses that exist"""
     batch: Batch = 128
     """decisions between two writes, as there"""
 
     def mode(self) -> Mode:
         """Fixed."""
         return "random"
+
+    def start(self, net: Layers, key: Int[Tensor, " L"]) -> State:
+        """B at birth."""
+        return self.thinned(net, self.drawn(net, key), key)
 
 
 class DirectFeedbackAlignment(Transport):
@@ -72,12 +91,18 @@ class DirectFeedbackAlignment(Transport):
     """learning rate; ours, since Nøkland's 1e-4 is RMSprop's"""
     feedback_gain: Rate = 1.0
     """deviation of feedback weights at birth, times the square root of the number of neurons they come down to"""
+    feedback_density: Share = 1.0
+    """share of feedback synapses that exist"""
     batch: Batch = 64
     """decisions between two writes, Nøkland's"""
 
     def mode(self) -> Mode:
         """Fixed."""
         return "random"
+
+    def start(self, net: Layers, key: Int[Tensor, " L"]) -> State:
+        """B at birth."""
+        return self.thinned(net, self.drawn(net, key), key)
 
     def drawn(self, net: Layers, key: Int[Tensor, " L"]) -> State:
         """B_k [P, L, A, neurons of layer k]."""
@@ -104,7 +129,7 @@ class SignSymmetry(Drawn):
     kind: Literal["sign_symmetry"] = "sign_symmetry"
     eta: Rate = 0.2
     """learning rate; ours, as for feedback alignment"""
-    concordance: Annotated[Number, Evolves(0, 1)] = 1.0
+    concordance: Share = 1.0
     """share of feedback weights that keep the sign of the forward weight"""
     magnitude: Annotated[Option, Options("random", "uniform")] = "random"
     """of |M|: drawn, or 1 for all"""

@@ -78,6 +78,12 @@ def draw(
     return ((2 * rng.uniforms(rows, pre) - 1) * math.sqrt(3.0)).to(like)[None]
 
 
+def coins(key: Int[Tensor, " L"], like: Float[Tensor, "P L post pre"]) -> Float[Tensor, "1 L post pre"]:
+    """A uniform number for each synapse beside what `draw` drew from the same key."""
+    rows = rng.fold(rng.fold(key, 1 << 20)[:, None], torch.arange(like.shape[-2], device=key.device))
+    return rng.uniforms(rows, like.shape[-1]).to(like)[None]
+
+
 def fan_in(net: Layers, k: int) -> Float[Tensor, "P 1 1 1"]:
     """How many presynaptic neurons of group k exist, the constant among them."""
     return net.masks[k][:, :, :1].sum(-1, keepdim=True)
@@ -113,6 +119,14 @@ class Transport(LayeredRule):
             drawn = draw(rng.fold(key, k), w.shape[-2], mask.shape[-1], w)
             state[named(k)] = gain / fan_in(net, k).sqrt() * drawn * mask
         return state
+
+    def thinned(self, net: Layers, state: State, key: Int[Tensor, " L"]) -> State:
+        """B at a share `feedback_density` of its places."""
+        density, thin = self.own_numbers(net)["feedback_density"], {}
+        for k in range(1, len(net.weights)):
+            own = state[named(k)]
+            thin[named(k)] = own * (coins(rng.fold(key, k), own) < density)
+        return thin
 
     def own_numbers(self, net: Layers) -> dict[str, Float[Tensor, "P 1 1 1"]]:
         """Its numbers before there is a lesson."""
