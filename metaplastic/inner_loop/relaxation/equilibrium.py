@@ -65,7 +65,7 @@ class EquilibriumPropagation(LayeredRule):
     eta: Annotated[Number, Evolves(0)] = 0.05
     """learning rate of the output's weights"""
     eta_ratio: Annotated[Number, Evolves(0)] = 2.0
-    """by how much each layer's rate is above that of the layer after it, (5): .1 and .05 in the authors' network with
+    """by how much each layer's rate is above that of the layer after it: .1 and .05 in the authors' network with
     one hidden layer; 4 with three (.128, .032, .008, .002)"""
     beta: Annotated[Number, Evolves(0, above=True)] = 0.5
     """strength of the nudge"""
@@ -78,7 +78,7 @@ class EquilibriumPropagation(LayeredRule):
     feedback: Annotated[Number, Evolves(0, above=True)] = 1.0
     """gamma, weight of what comes from above; 1 is the authors'"""
     nudge: Annotated[Option, Options("random_sign", "one_sided", "symmetric")] = "random_sign"
-    """beta, a coin for each minibatch (the authors'); always above 0; or both and their difference, (4)"""
+    """beta, a coin for each minibatch (the authors'); always above 0; or both and their difference"""
     states: Annotated[Option, Options("clip", "network")] = "clip"
     """every state, the output too, is kept in [0, 1] (the authors'); or hidden ones have the network's activation and
     the output is linear"""

@@ -131,19 +131,20 @@ class PredictiveCoding(LayeredRule):
     follows_error: ClassVar[bool] = True
     kind: Literal["predictive_coding"] = "predictive_coding"
     variant: Annotated[Option, Options("relaxed", "fixed_prediction", "z_il")] = "relaxed"
-    """(5), (6) or (7)"""
+    """relaxed: activity settles; fixed_prediction: only errors settle, which is backpropagation; z_il: layer k learns at
+    step K - k, which is too"""
     eta: Annotated[Number, Evolves(0)] = 0.05
     """learning rate; ours, they use Adam"""
     rate: Annotated[Number, Evolves(0, 1, above=True)] = 0.1
-    """of the relaxation, (3)"""
+    """how far a step of the relaxation goes (z_il: 1)"""
     steps: Annotated[Number, Evolves(1, 1000, integer=True)] = 50
-    """of the relaxation"""
+    """of the relaxation (z_il: as many as layers)"""
     variance: Annotated[Number, Evolves(0, above=True)] = 1.0
-    """V of the first hidden layer"""
+    """V of the first hidden layer: the weight of its errors is 1 / V"""
     variance_ratio: Annotated[Number, Evolves(0, above=True)] = 1.0
     """V of each further hidden layer over that of the layer below it"""
     output_variance: Annotated[Number, Evolves(0, above=True)] = 1.0
-    """V_K: the less the output is trusted, the nearer is (5) to backpropagation"""
+    """V_K: the less the output is trusted, the nearer is relaxed to backpropagation"""
 
     def variances(self, numbers: dict[str, PerBrain], groups: int) -> list[PerBrain]:
         """V_1 … V_K."""
