@@ -4,6 +4,7 @@ from metaplastic.core import Network
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import GRU, LSTM
 from metaplastic.inner_loop.networks.leaky_rnn import LeakyRNN
+from metaplastic.inner_loop.networks.plastic_rnn import PlasticRNN
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
@@ -12,6 +13,7 @@ NETWORKS: dict[str, type[Network]] = {
     "feedforward": Feedforward,
     "rate_rnn": RateRNN,
     "leaky_rnn": LeakyRNN,
+    "plastic_rnn": PlasticRNN,
     "spiking_rnn": SpikingRNN,
     "working_memory": WorkingMemory,
     "lstm": LSTM,

@@ -27,6 +27,7 @@ from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
 from metaplastic.inner_loop.rls.full_force_spiking import FullForceSpiking
 from metaplastic.inner_loop.rls.innate import Innate
+from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
@@ -86,6 +87,8 @@ RULES: dict[str, type[Rule]] = {
     "reinforce": Reinforce,
     "batch_node_perturbation": BatchNodePerturbation,
     "weight_perturbation": WeightPerturbation,
+    "differentiable_plasticity": DifferentiablePlasticity,
+    "backpropamine": Backpropamine,
     "a2c": A2C,
     "predictive_coding": PredictiveCoding,
     "equilibrium_propagation": EquilibriumPropagation,
