@@ -192,6 +192,14 @@ def test_kolen_and_pollacks_weights_meet_as_fast_as_they_decay(decay, momentum):
         torch.testing.assert_close(net.carriers(k) - state[named(k)], (1 - decay) ** steps * first[k - 1], **EXACT)
 
 
+def test_biases_do_not_decay():
+    net, rule = networks(), KolenPollack(eta=0.0, decay=0.1)
+    changes, _ = rule.change(net, rule.start(net, key_of(net)), lesson_of(net, rule))
+    for change, w in zip(changes, net.weights, strict=True):
+        torch.testing.assert_close(change[..., 1:], -0.1 * w[..., 1:], **EXACT)
+        assert (change[..., 0] == 0).all()
+
+
 def test_a_weight_mirror_shows_the_weights():
     net = networks((9, 8), activation="linear", bias=False)
     rule = WeightMirror(mirror_first=100, mirror_batch=100, noise=2.0, feedback_gain=1.0)  # 10^4 noises

@@ -10,6 +10,7 @@ from metaplastic import rng
 from metaplastic.core import Gene, Values
 from metaplastic.inner_loop.objectives import (
     OBJECTIVES,
+    BinaryCrossEntropy,
     Cost,
     CrossEntropy,
     Mixture,
@@ -41,6 +42,11 @@ VARIANCE = draw(P, 1, seed=6).exp()
 
 ERRORS = {
     "cross-entropy": (Q, lambda q: CrossEntropy.cost(q, TARGET), lambda q: CrossEntropy.top_error(q, TARGET)),
+    "binary cross-entropy": (
+        Q,
+        lambda q: BinaryCrossEntropy.cost(q, TARGET),
+        lambda q: BinaryCrossEntropy.top_error(q, TARGET),
+    ),
     "squared error": (Q, lambda q: SquaredError.cost(q, OTHER), lambda q: SquaredError.top_error(q, OTHER)),
     "policy gradient": (
         Q,
@@ -114,6 +120,8 @@ def test_an_error_is_the_gradient_of_its_cost(name):
 def test_costs_of_the_answer_by_hand():
     q, target = torch.tensor([[1.0, 3.0, 0.0]]).double(), torch.tensor([[0.0, 1.0, 0.0]]).double()
     assert CrossEntropy.cost(q, target).item() == pytest.approx(math.log(math.e + math.e**3 + 1) - 3)
+    by_sigmoids = -sum(math.log(p) for p in (1 / (1 + math.e), 1 / (1 + math.e**-3), 0.5))
+    assert BinaryCrossEntropy.cost(q, target).item() == pytest.approx(by_sigmoids)
     assert SquaredError.cost(q, target).item() == pytest.approx(0.5 * (1 + 4))
     assert answer.value_cost(q[:, 0], q[:, 1], q[:, 1], 0.5).item() == pytest.approx(0.5 * (3 + 1.5 - 1) ** 2)
 

@@ -46,7 +46,7 @@ class _Perturbation(LayeredRule):
     """learning rate"""
     sigma: Above = 0.001
     """deviation of the perturbation"""
-    cost: Annotated[Option, Options("cross_entropy", "squared_error", "reward")] = "cross_entropy"
+    cost: Annotated[Option, Options(*ANSWER_COSTS, "reward")] = "cross_entropy"
     """what is to fall; reward: minus what the answer with the largest value is paid"""
     baseline: Annotated[Option, Options("clean", "running_mean")] = "clean"
     """what the perturbed cost is compared with"""

@@ -5,12 +5,12 @@
     weight_mirror   B_k <- B_k + mirror_eta sum_m phi(W_k [1, xi_m]) xi_m^T,   xi ~ noise U(-1/2, 1/2)      (3)
                     so E[dB_k] is along phi' W_k: the noise comes back through the synapses it went up      (4)
 
-(1) Kolen & Pollack 1994 in the form of Akrout et al. 2019, where both synapses see f and y; the decay is of every
-weight and bias. With decay 0, their MNIST run, W_k - B_k stays as it is and only its share of W_k shrinks. (3) Akrout
-et al. 2019, as in the authors' code: noise of its own for every layer below a connection, sums (not means) over a
-mirror batch, one mirror batch after each minibatch, an epoch of them before learning (`mirror_first`). Their code means
-to rescale B after each mirror phase, but the statement has no effect; `normalise: birth` keeps the length B was born
-with.
+(1) Kolen & Pollack 1994 in the form of Akrout et al. 2019, where both synapses see f and y; biases do not decay. With
+decay 0, their MNIST run, W_k - B_k stays as it is and only its share of W_k shrinks. (3) Akrout et al. 2019, as in the
+authors' code: noise of its own for every layer below a connection, sums (not means) over a mirror batch, one mirror
+batch after each minibatch, an epoch of them before learning (`mirror_first`). Their code means to rescale B after each
+mirror phase, but the statement has no effect; `normalise: birth` keeps the length B was born with. Their B is born with
+the deviation 1 / sqrt(pre + post), ours with `feedback_gain` / sqrt(fan_in).
 """
 
 from __future__ import annotations
@@ -56,7 +56,9 @@ class KolenPollack(Drawn):
         decay = lesson.numbers["decay"]
         lost = {named(k): after[named(k)] - decay * state[named(k)] for k in range(1, len(net.weights))}
         after = {**after, **lost}
-        return tuple(change - decay * w for change, w in zip(changes, net.weights, strict=True)), after
+        first = int(net.bias)
+        faded = [torch.nn.functional.pad(decay * net.carriers(k), (first, 0)) for k in range(len(changes))]
+        return tuple(change - loss for change, loss in zip(changes, faded, strict=True)), after
 
 
 class WeightMirror(Drawn):

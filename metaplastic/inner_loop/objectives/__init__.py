@@ -1,6 +1,6 @@
 """Objectives: what a brain is driven by in its life. `OBJECTIVES` names what a life takes; the rest is functions."""
 
-from metaplastic.inner_loop.objectives.answer import AnswerCost, CrossEntropy, SquaredError
+from metaplastic.inner_loop.objectives.answer import AnswerCost, BinaryCrossEntropy, CrossEntropy, SquaredError
 from metaplastic.inner_loop.objectives.mixture import OBJECTIVES, TERMS, Mixture, terms_of
 from metaplastic.inner_loop.objectives.terms import Cost, Energy, Homeostasis, Reward, SparseActivity, SparseRate, Term
 
@@ -8,6 +8,7 @@ __all__ = [
     "OBJECTIVES",
     "TERMS",
     "AnswerCost",
+    "BinaryCrossEntropy",
     "Cost",
     "CrossEntropy",
     "Energy",

@@ -1,14 +1,16 @@
 """Costs of the answer: what an output costs when the best answer, or what was paid, is known. One decision each.
 
-    cross_entropy    C = -log softmax(q)_t                              dC/dq_k = softmax(q)_k - 1{k = t}   (1)
-    squared_error    C = 1/2 sum_k (q_k - t_k)^2                        dC/dq_k = q_k - t_k                 (2)
-    policy gradient  C = -(R - b) log softmax(q)_a                      dC/dq_k = (R - b)(softmax(q)_k - 1{k = a})  (3)
-    value            C = 1/2 (r + gamma V' - V)^2, V' held fixed        dC/dV = -(r + gamma V' - V)         (4)
-    action value     C = 1/2 (r - q_a)^2 of the chosen answer a         dC/dq_k = (q_a - r) 1{k = a}        (5)
+    cross_entropy         C = -log softmax(q)_t                      dC/dq_k = softmax(q)_k - 1{k = t}      (1)
+    squared_error         C = 1/2 sum_k (q_k - t_k)^2                dC/dq_k = q_k - t_k                    (2)
+    binary_cross_entropy  C = sum_k [log(1 + e^q_k) - t_k q_k]       dC/dq_k = 1 / (1 + e^-q_k) - t_k       (3)
+    policy gradient       C = -(R - b) log softmax(q)_a              dC/dq_k = (R - b)(softmax(q)_k - 1{k = a})  (4)
+    value                 C = 1/2 (r + gamma V' - V)^2, V' fixed     dC/dV = -(r + gamma V' - V)            (5)
+    action value          C = 1/2 (r - q_a)^2, a the chosen answer   dC/dq_k = (q_a - r) 1{k = a}           (6)
 
-(1) and (2) are objectives of a life (`cross_entropy`, `squared_error`); (3) is what the rule `reinforce` follows, (5)
-what `q_agrel` and `batch_q_agrel` follow, (4) is the critic's own in the agents. All are of one decision: means over a
-minibatch are the life's. Parga et al. 2022, eqs. 22-25 (3, 4); Pozzi et al. 2018, eq. 7 (5).
+(1) to (3) are objectives of a life; (3) is that of a sigmoid output for each answer (Nøkland 2016, Akrout et al. 2019).
+(4) is what the rule `reinforce` follows, (6) what `q_agrel` and `batch_q_agrel` follow, (5) is the critic's own in the
+agents. All are of one decision: means over a minibatch are the life's. Parga et al. 2022, eqs. 22-25 (4, 5); Pozzi et
+al. 2018, eq. 7 (6).
 """
 
 from __future__ import annotations
@@ -69,6 +71,22 @@ class SquaredError(AnswerCost):
         return output - target
 
 
+class BinaryCrossEntropy(AnswerCost):
+    """Surprise at each answer's being the best one or not, eq. (3)."""
+
+    kind: Literal["binary_cross_entropy"] = "binary_cross_entropy"
+
+    @staticmethod
+    def cost(output: Float[Tensor, "*B A"], target: Float[Tensor, "*#B A"]) -> Float[Tensor, "*B"]:
+        """Equation (3)."""
+        return (torch.nn.functional.softplus(output) - target * output).sum(-1)
+
+    @staticmethod
+    def top_error(output: Float[Tensor, "*B A"], target: Float[Tensor, "*#B A"]) -> Float[Tensor, "*B A"]:
+        """Equation (3)."""
+        return torch.sigmoid(output) - target
+
+
 def chosen(action: Int[Tensor, "*B"], actions: int, like: Tensor) -> Float[Tensor, "*B A"]:
     """1 at the chosen answer, 0 elsewhere."""
     return torch.nn.functional.one_hot(action, actions).to(like)
@@ -77,7 +95,7 @@ def chosen(action: Int[Tensor, "*B"], actions: int, like: Tensor) -> Float[Tenso
 def policy_cost(
     output: Float[Tensor, "*B A"], action: Int[Tensor, "*B"], advantage: Float[Tensor, "*B"]
 ) -> Float[Tensor, "*B"]:
-    """Equation (3); `advantage` is R - b."""
+    """Equation (4); `advantage` is R - b."""
     taken = torch.log_softmax(output, -1).gather(-1, action[..., None])[..., 0]
     return -advantage * taken
 
@@ -85,37 +103,41 @@ def policy_cost(
 def policy_error(
     output: Float[Tensor, "*B A"], action: Int[Tensor, "*B"], advantage: Float[Tensor, "*B"]
 ) -> Float[Tensor, "*B A"]:
-    """d (3) / d output."""
+    """d (4) / d output."""
     return advantage[..., None] * (torch.softmax(output, -1) - chosen(action, output.shape[-1], output))
 
 
 def value_cost(
     value: Float[Tensor, "*B"], reward: Float[Tensor, "*B"], following: Float[Tensor, "*B"], discount: float | Tensor
 ) -> Float[Tensor, "*B"]:
-    """Equation (4); `following` is V', 0 at the end."""
+    """Equation (5); `following` is V', 0 at the end."""
     return 0.5 * (reward + discount * following.detach() - value).square()
 
 
 def value_error(
     value: Float[Tensor, "*B"], reward: Float[Tensor, "*B"], following: Float[Tensor, "*B"], discount: float | Tensor
 ) -> Float[Tensor, "*B"]:
-    """d (4) / dV: minus the error of temporal difference."""
+    """d (5) / dV: minus the error of temporal difference."""
     return value - reward - discount * following
 
 
 def action_value_cost(
     output: Float[Tensor, "*B A"], action: Int[Tensor, "*B"], reward: Float[Tensor, "*B"]
 ) -> Float[Tensor, "*B"]:
-    """Equation (5)."""
+    """Equation (6)."""
     return 0.5 * (reward - output.gather(-1, action[..., None])[..., 0]).square()
 
 
 def action_value_error(
     output: Float[Tensor, "*B A"], action: Int[Tensor, "*B"], reward: Float[Tensor, "*B"]
 ) -> Float[Tensor, "*B A"]:
-    """d (5) / d output."""
+    """d (6) / d output."""
     return (output - reward[..., None]) * chosen(action, output.shape[-1], output)
 
 
-ANSWER_COSTS: dict[str, type[AnswerCost]] = {"cross_entropy": CrossEntropy, "squared_error": SquaredError}
+ANSWER_COSTS: dict[str, type[AnswerCost]] = {
+    "cross_entropy": CrossEntropy,
+    "squared_error": SquaredError,
+    "binary_cross_entropy": BinaryCrossEntropy,
+}
 """kind -> cost of the answer"""

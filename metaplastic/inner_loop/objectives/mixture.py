@@ -22,7 +22,7 @@ from torch import Tensor
 
 from metaplastic.core import Choice, Number, Objective, Values, lookup, wrong
 from metaplastic.fields import Option, Options, Slot
-from metaplastic.inner_loop.objectives.answer import CrossEntropy, SquaredError
+from metaplastic.inner_loop.objectives.answer import ANSWER_COSTS
 from metaplastic.inner_loop.objectives.terms import Energy, Homeostasis, Reward, SparseActivity, SparseRate, Term
 
 TERMS: dict[str, type[Term]] = {
@@ -31,8 +31,7 @@ TERMS: dict[str, type[Term]] = {
     "homeostasis": Homeostasis,
     "sparse_activity": SparseActivity,
     "sparse_rate": SparseRate,
-    "cross_entropy": CrossEntropy,
-    "squared_error": SquaredError,
+    **ANSWER_COSTS,
 }
 """what a mixture may consist of"""
 
