@@ -131,7 +131,7 @@ class PredictiveCoding(LayeredRule):
     follows_error: ClassVar[bool] = True
     kind: Literal["predictive_coding"] = "predictive_coding"
     variant: Annotated[Option, Options("relaxed", "fixed_prediction", "z_il")] = "relaxed"
-    """relaxed: activity settles; fixed_prediction: only errors settle, which is backpropagation; z_il: layer k learns at
+    """relaxed: activity settles; fixed_prediction: errors alone do, which is backpropagation; z_il: layer k learns at
     step K - k, which is too"""
     eta: Annotated[Number, Evolves(0)] = 0.05
     """learning rate; ours, they use Adam"""

@@ -110,6 +110,12 @@ def _places(courses: Sequence[Course]) -> list[Claim]:
         if one.objective != ERROR:
             own = f"cosine {_three(course, 'cosine')}; samples for a cosine of 1/2: {_three(course, 'samples')}"
             found.append(Claim(f"{one.short}  {one.name} ({one.objective})", "–", "derived", own, None))
+        gains = (
+            f"{words}: predicted {_three(course, f'{name}_predicted')}, realised {_three(course, f'{name}_realised')}"
+            for name, words in (("single", "one change"), ("mean", "mean of 100"))
+        )
+        what = f"{one.short}  {one.name} ({ERROR}): what a step of fixed length gains, the gradient's promise being 1"
+        found.append(Claim(what, "–", "derived", "; ".join(gains), None))
         by_layer = "; ".join(
             " ".join(f"{value:.2f}" for value in nan_mean(course.of("layer_cosines", moment)))
             for moment in (BIRTH, AFTER)
