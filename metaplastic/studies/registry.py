@@ -21,6 +21,7 @@ STUDIES: dict[str, tuple[str, str]] = {
     "force": ("recurrent.force", "ForceStudy"),
     "eprop-evidence": ("recurrent.eprop_evidence", "EPropEvidence"),
     "augment": ("reward.augment", "AugmentStudy"),
+    "miconi-dnms": ("reward.miconi_dnms", "MiconiStudy"),
 }
 """name -> (module below metaplastic.studies, class)"""
 
