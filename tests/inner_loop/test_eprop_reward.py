@@ -24,6 +24,7 @@ from metaplastic import rng
 from metaplastic.inner_loop.feedback.eprop import traced
 from metaplastic.inner_loop.feedback.eprop_reward import EPropReward, chosen, drawn, gumbel
 from metaplastic.inner_loop.networks.spiking import SpikingRNN, tensors
+from metaplastic.inner_loop.rules.sequence import Trials
 
 STEPS = 20
 CHOICE = SPEC._replace(response="choice")
@@ -154,3 +155,39 @@ def test_what_was_done_waits_for_the_judgement_and_is_then_forgotten(spec):
     assert all(not torch.equal(after[name], state[name]) for name in (*GROUPS, "value"))
     test = rule.trial(network, after, trials(STEPS, spikes=True), KEY, 0, learns=False)
     assert set(test.state) == set(state)
+
+
+def two_sides(number, lives=3, streams=32, steps=40, inputs=8):
+    """Half of the input neurons fire: which half is the side that is to be named, 1 or 2; 0 waits."""
+    key = rng.fold(rng.fold(rng.root(3), number), torch.arange(lives))
+    side = rng.uniforms(key, streams) < 0.5
+    fires = rng.uniforms(rng.fold(key, 1), streams, steps, inputs) < 0.4
+    shown = (fires & ((torch.arange(inputs) < inputs // 2) == side[:, :, None, None])).float().permute(2, 0, 1, 3)
+    weight = torch.ones(shown.shape[:-1])
+    length = torch.full((lives, streams), steps)
+    return Trials(shown, torch.zeros(*shown.shape[:-1], 3), weight, weight.long(), length), side.long() + 1
+
+
+def earned(output, side):
+    """1 where the first answer names the side, -1 elsewhere."""
+    action = output.argmax(-1)
+    first = (action != 0).float().argmax(0)
+    return 2 * (action.gather(0, first[None])[0] == side).float() - 1
+
+
+def test_reward_alone_teaches_to_wait_for_the_spikes_and_to_name_their_side():
+    network = SpikingRNN(units=40, input_gain=2.5, tau=10.0, tau_out=10.0, refractory=2.0)
+    rule = EPropReward(eta=0.05)
+    spec, key = CHOICE._replace(observations=8, actions=3), rng.lifetime_keys(1, torch.arange(3), rng.INIT)
+    state = rule.born(network, spec, 1, key, torch.zeros(()))
+    course = []
+    for number in range(100):
+        given, side = two_sides(number)
+        lived = rule.trial(network, state, given, rng.fold(key, number), number, learns=True)
+        reward = earned(lived.output, side)
+        state = rule.told(lived.state, reward, torch.zeros_like(reward))
+        course.append(float(reward.mean()))
+    assert abs(sum(course[:10]) / 10) < 0.2
+    assert sum(course[-10:]) / 10 > 0.4
+    given, side = two_sides(1000)
+    assert float(earned(rule.trial(network, state, given, key, 0, learns=False).output, side).mean()) > 0.8
