@@ -25,8 +25,8 @@ from metaplastic.inner_loop.rules.local import LocalRule
 from metaplastic.inner_loop.rules.sequence import SequenceRule, Trials
 from metaplastic.inner_loop.sequence_life import stacked
 
-AGENTS = {"a2c"}
-"""rules of agents, which have lives of another kind (test_agents.py)"""
+AGENTS = {"a2c", "augment"}
+"""rules of agents in closed loops, which have lives of another kind (test_agents.py, test_augment.py)"""
 LIVING = [name for name in RULES if name not in AGENTS]
 WITHOUT_RATE = {name for name in LIVING if "eta" not in RULES[name].model_fields} - {"formula"}
 """nothing to set to 0: the fixed rule, and least squares, whose P starts at a number"""
