@@ -13,6 +13,12 @@ NEUROGYM := .venv-neurogym
 TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
 PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
+# Checking every shape at run time (jaxtyping, beartype) makes what steps in Python two to three times slower: every day
+# the rooms' own tests have it, and whole searches, studies and the contract of all tasks have it in `make slow` alone.
+TYPED := tests/inner_loop tests/outer_loop tests/tasks
+CONTRACT := tests/tasks/test_tasks_contract.py
+PLAIN := $(CONTRACT) tests/platform tests/studies tests/clusters $(wildcard tests/test_*.py)
+UNTYPED := -o addopts="--import-mode=importlib --strict-markers"
 
 .PHONY: help demo test lint format types env neurogym slow cluster-tests examples bench wheel wheel-test clean
 
@@ -62,7 +68,10 @@ wheel-test: wheel
 		$(BIN)/python -m pip --python $$python install --quiet --disable-pip-version-check \
 			--no-deps --ignore-installed dist/metaplastic-*.whl; \
 		chmod 755 "$$folder"; mkdir "$$folder/empty"; cd "$$folder/empty"; \
-		METAPLASTIC_TEST_INSTALLED=1 $$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(CURDIR)/tests
+		export METAPLASTIC_TEST_INSTALLED=1; \
+		$$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" --ignore=$(CURDIR)/$(CONTRACT) \
+			$(addprefix $(CURDIR)/,$(TYPED)); \
+		$$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(UNTYPED) $(addprefix $(CURDIR)/,$(PLAIN))
 
 # NeuroGym pins gymnasium < 1, so it has an environment of its own, which borrows all else. It is installed before it
 # borrows, so that pip does not touch the first environment.

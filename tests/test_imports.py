@@ -232,3 +232,11 @@ def test_a_copy_of_the_package_elsewhere_starts(tmp_path):
 def test_the_tests_run_against_the_installed_wheel():
     assert Path(__file__).parents[1] not in PACKAGE.resolve().parents
     assert (PACKAGE / "py.typed").exists()
+
+
+def test_every_folder_of_tests_is_run_by_make_test():
+    root = Path(__file__).parents[1]
+    lines = [line for line in (root / "Makefile").read_text().splitlines() if line.startswith(("TYPED", "PLAIN"))]
+    for folder in sorted(path.parent for path in (root / "tests").rglob("test_*.py")):
+        name = folder.relative_to(root).as_posix()
+        assert any(re.search(rf"\b{name}\b", line) for line in lines), f"{name} is in neither list"

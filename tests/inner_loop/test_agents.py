@@ -262,7 +262,7 @@ def test_agents_learn_to_find_the_better_arm(kind):
 def test_without_the_reward_nothing_can_be_learned_within_an_episode():
     task = make("Bandit-v0", structure="easy", trials=19, test_trials=1)
     brains = born(LSTM(units=16, reward_input=False), task, 2, KEY)
-    _, history = train(brains, A2C(updates=150, batch=32, learning_rate=0.01, discount=0.8), Reward(), task, KEY)
+    _, history = train(brains, A2C(updates=60, batch=32, learning_rate=0.01, discount=0.8), Reward(), task, KEY)
     assert (history.score[-20:].mean(0) - 0.5).abs().max() < 0.03
 
 

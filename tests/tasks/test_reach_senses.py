@@ -27,10 +27,10 @@ def test_vision_and_proprioception_come_as_late_as_they_should(id):
 @pytest.mark.parametrize("dt", [5.0, 20.0])
 def test_noise_has_its_size_on_its_own_channels(id, dt):
     noisy = {"vision_noise": 0.3, "proprioception_noise": 0.5, "vision_delay": 2 * dt}
-    task = reach(id, timing={**NOW, "move": 1000}, dt=dt, trials=1, **noisy)
-    clean = reach(id, timing={**NOW, "move": 1000}, dt=dt, trials=1)
+    task = reach(id, timing={**NOW, "move": 400}, dt=dt, trials=1, **noisy)
+    clean = reach(id, timing={**NOW, "move": 400}, dt=dt, trials=1)
     lives = torch.arange(400)
-    steps = round(1000 / dt)
+    steps = round(400 / dt)
     noise = task.rollout(still, lives, steps).observation - clean.rollout(still, lives, steps).observation
     first, end = task.spec.channels["hand"]
     count = 400 * steps

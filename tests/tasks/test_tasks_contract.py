@@ -26,6 +26,8 @@ LONG = 1000
 """steps of the longest trial from which a preset's contract takes too long for every day"""
 BULKY = 200_000
 """and numbers of a trial, shown and answered"""
+SHORT = 200
+"""steps of a trial up to which all presets are checked every day, of longer ones the first"""
 
 
 def is_slow(spec: TaskSpec) -> bool:
@@ -45,14 +47,14 @@ def is_sibling(id: str, preset: str | None) -> bool:
 
 
 def cases() -> Iterator[Any]:
-    """Every id and preset; long ones, and what a closed loop has beyond its first preset, are marked slow."""
+    """Every id and preset; long ones, and of what is not short all but the first preset, are marked slow."""
     for id, cls in TASKS.items():
         for preset in cls.presets or (None,):
             needs_files = "data_root" in cls.model_fields and cls.model_fields["data_root"].is_required()
             spec = None if needs_files else make(id, preset=preset).spec
             further = preset is not None and preset != next(iter(cls.presets))
-            loop = spec is not None and spec.response in ("act", "control")
-            slow = spec is not None and (is_slow(spec) or is_sibling(id, preset) or (loop and further))
+            costly = spec is not None and (spec.response in ("act", "control") or spec.trial_steps > SHORT)
+            slow = spec is not None and (is_slow(spec) or is_sibling(id, preset) or (costly and further))
             yield pytest.param(id, preset, marks=[pytest.mark.slow] * slow)
 
 
@@ -168,7 +170,7 @@ def test_vmap_over_lifetimes_is_the_batched_life(id):
 @pytest.mark.parametrize(
     ("backend", "ids"),
     [
-        *(("eager", PLAIN[first::4]) for first in range(4)),
+        *(pytest.param("eager", PLAIN[first::9], marks=[pytest.mark.slow] * (first % 3 > 0)) for first in range(9)),
         *(pytest.param("inductor", [id], marks=pytest.mark.slow) for id in PLAIN),
     ],
 )
