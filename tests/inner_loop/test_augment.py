@@ -126,3 +126,56 @@ def test_a_goal_is_reached_when_all_kinds_are_right_often_enough():
         last = -(-when // 100) if when > 0 else len(right)
         assert (right[:last] >= 0).all()
         assert (right[last:] == -1).all()
+
+
+def from_the_paper(weights: Weights, task: SaccadeAntisaccade, trials: int, beta: float, epsilon: float) -> list:
+    """Rombouts et al. 2015, eqs. 1 to 18, as loops over one network: its weights after so many trials."""
+    v_r, v_m, w_r, w_m = (w[0, 0].clone() for w in weights)
+    lifetime = torch.arange(1)
+    policy = rng.lifetime_keys(0, lifetime, rng.POLICY)
+    state, now = task.reset(lifetime, 0)
+    for trial in range(trials):
+        tags = [torch.zeros_like(w) for w in (v_r, v_m, w_r, w_m)]
+        sums, total, before = torch.zeros(v_m.shape[1]).double(), torch.zeros(v_m.shape[0]).double(), torch.zeros(4)
+        last_q = reward = 0.0
+        ended = False
+        step = 0
+        while not ended:
+            x = now.observation[0].double()
+            change = torch.cat([(x - before).clamp(min=0), (before - x).clamp(min=0)])
+            before, sums, total = x, sums + change, total + v_m @ change
+            seen = torch.cat([torch.ones(1).double(), x])
+            y_r = torch.cat([torch.ones(1).double(), 1 / (1 + torch.exp(2.5 - v_r @ seen))])
+            y_m = 1 / (1 + torch.exp(2.5 - total))
+            q = w_r @ y_r + w_m @ y_m
+            coins = rng.uniforms(rng.fold(rng.fold(policy, trial), step), 2)[0]
+            action = int(q.argmax())
+            if coins[0] < epsilon:
+                action = min(int((torch.softmax(q, 0).cumsum(0) <= coins[1]).sum()), 2)
+            delta = reward + 0.9 * float(q[action]) - last_q
+            for w, tag in zip((v_r, v_m, w_r, w_m), tags, strict=True):
+                w += beta * delta * tag
+                tag *= 0.2 * 0.9
+            tags[2][action] += y_r
+            tags[3][action] += y_m
+            for j in range(v_r.shape[0]):
+                tags[0][j] += seen * y_r[j + 1] * (1 - y_r[j + 1]) * w_r[action, j + 1]
+            for j in range(v_m.shape[0]):
+                tags[1][j] += sums * y_m[j] * (1 - y_m[j]) * w_m[action, j]
+            state, now = task.step(state, torch.tensor([action]))
+            last_q, reward, ended, step = float(q[action]), float(now.reward[0]), bool(now.info.trial_end[0]), step + 1
+        for w, tag in zip((v_r, v_m, w_r, w_m), tags, strict=True):
+            w += beta * (reward - last_q) * tag
+    return [v_r, v_m, w_r, w_m]
+
+
+def test_the_kernel_learns_as_the_loops_of_the_paper_do():
+    network, trials = WorkingMemory(weight_range=0.5), 60
+    weights, like = weights_of(network, 1, 1), torch.zeros(1).double()
+    task = SaccadeAntisaccade(trials=trials, test_trials=0)
+    own, goal = numbers(Augment(epsilon=0.3), 1, like) | numbers(network, 1, like), Goal(trials, 100, 0.85)
+    keys = [rng.lifetime_keys(0, torch.arange(1), stream) for stream in (rng.TASK, rng.POLICY)]
+    outcome = learn(weights, table_of(task), own, keys[0], keys[1], goal)
+    for group, wanted in zip(outcome.weights, from_the_paper(weights, task, trials, 0.15, 0.3), strict=True):
+        assert torch.allclose(group[0, 0], wanted, atol=1e-6)
+        assert not torch.allclose(group[0, 0], wanted * 1.01, atol=1e-4)
