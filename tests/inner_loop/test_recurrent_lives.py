@@ -17,6 +17,7 @@ from metaplastic.inner_loop.networks.leaky_rnn import LeakyRNN
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
 from metaplastic.inner_loop.objectives import Reward
 from metaplastic.inner_loop.policies import Greedy
+from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.tasks.patterns.pattern_generation import PatternGeneration
 
 LIVES = 2
@@ -127,6 +128,13 @@ def test_an_experiment_lives_them(rule, name):
     assert record.score.shape == (2, 3)
     assert record.score.isfinite().all()
     assert record.recordings["rates"].shape[-1] == N
+
+
+def test_a_network_of_another_kind_is_refused_and_plasticity_off_is_not():
+    with pytest.raises(ValueError, match="eprop learns in spiking_rnn, and the network is leaky_rnn"):
+        lived(NETWORKS["leaky_rnn"], EProp(batch=4))
+    off = [lived(NETWORKS["spiking_rnn"], rule, record=("output",)) for rule in (Fixed(), EProp(batch=1, eta=0.0))]
+    assert torch.equal(off[0].recordings["output"], off[1].recordings["output"])
 
 
 def test_individuals_of_different_sizes_share_a_batch():

@@ -45,8 +45,15 @@ class Descent(SequenceRule):
     """largest norm of a brain's gradient; absent: none"""
 
     def born(self, network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, " L"], like: Tensor) -> State:
-        """The network, the learning rates of its groups and, if there are such, the optimiser's moments."""
-        assert isinstance(network, Recurrent)
+        """The network, the learning rates of its groups and, if there are such, the optimiser's moments.
+
+        Raises:
+            ValueError: for a network of another kind.
+        """
+        if not isinstance(network, Recurrent) or network.kind not in (self.networks or (network.kind,)):
+            raise ValueError(
+                f"rule {self.kind} learns in {' or '.join(self.networks)}, and the network is {network.kind}"
+            )
         state = network.born(spec, individuals, key, like)  # pyright: ignore[reportAttributeAccessIssue]
         layout = network.layout(spec)
         for index, name in enumerate(GROUPS):
