@@ -64,6 +64,22 @@ def test_fixed_predictions_are_backpropagation_once_settled(activation, settings
     assert relative_error(changes(net, rule, cross_entropy), wanted) < 1e-10
 
 
+def test_one_step_of_fixed_predictions_moves_a_value_by_the_rate_and_its_error_by_the_variance():
+    net = small_net("tanh")
+    rule = PredictiveCoding(eta=1.0, variant="fixed_prediction", rate=0.3, steps=1, variance=0.7, output_variance=2.0)
+    lesson = lesson_for(net, rule, squared_error)
+    top = -lesson.top_error / 2.0
+    below = 0.3 * lesson.layers[1].gate * (top @ net.weights[2][..., 1:]) / 0.7
+    wanted = [
+        2.0 * e.mT @ layer.pre / 5
+        for e, layer in zip((0 * lesson.layers[0].post, below, top), lesson.layers, strict=True)
+    ]
+    found = rule.change(net, {}, lesson)[0]
+    torch.testing.assert_close(found[1], wanted[1])
+    torch.testing.assert_close(found[2], wanted[2])
+    assert float(found[0].abs().max()) == 0  # nothing has come down so far yet
+
+
 def test_relaxed_predictive_coding_comes_to_backpropagation_as_the_output_is_trusted_less_and_not_before():
     net = small_net("tanh", gain=1.5)
     found = []
@@ -168,14 +184,18 @@ def test_the_sign_of_the_nudge_is_a_coin_of_each_minibatch():
     sides = {sign: propagate_once(net, sign * 0.5) for sign in (1.0, -1.0)}
     rule = EquilibriumPropagation(eta=1.0, eta_ratio=1.0, free_steps=12)
     lesson = lesson_for(net, rule, squared_error)
-    seen = set()
+    seen, together = set(), []
     for minibatch in range(10):
+        signs = []
         found = rule.change(net, {}, lesson._replace(key=lesson.key + minibatch))[0]
         for life in range(found[0].shape[1]):
             fits = [s for s, side in sides.items() if torch.equal(found[0][:, life], side[0][:, life])]
             assert len(fits) == 1
             seen.add((life, fits[0]))
+            signs.append(fits[0])
+        together.append(len(set(signs)) == 1)
     assert len(seen) == 2 * found[0].shape[1]
+    assert not all(together)  # lifetimes toss coins of their own
 
 
 def propagate_once(net: Layers, beta: float) -> tuple[Tensor, ...]:
@@ -185,6 +205,13 @@ def propagate_once(net: Layers, beta: float) -> tuple[Tensor, ...]:
     free = settle(net, lesson.x, silent(net, lesson.x), motion, lesson.numbers["free_steps"])
     pull = Pull(lesson.target, torch.full((1, 1, 1, 1), beta, dtype=torch.float64))
     return propagate(net, lesson.x, free, pull, motion, lesson.numbers["nudged_steps"], symmetric=False)
+
+
+def test_rates_of_equilibrium_propagation_grow_from_layer_to_layer_down():
+    net = small_net("tanh", gain=0.5)
+    even, steep = (changes(net, EquilibriumPropagation(eta=0.5, eta_ratio=ratio, free_steps=9)) for ratio in (1.0, 3.0))
+    for scale, a, b in zip((9, 3, 1), even, steep, strict=True):
+        torch.testing.assert_close(scale * a, b)
 
 
 def test_published_settings_of_equilibrium_propagation_are_the_defaults():
@@ -264,3 +291,5 @@ def test_missing_neurons_stay_silent(rule):
     torch.testing.assert_close(found[0][..., :4, :], wanted[0])
     torch.testing.assert_close(found[1][..., :5], wanted[1])
     torch.testing.assert_close(found[2], wanted[2])
+    assert not found[0][..., 4:, :].any()
+    assert not found[1][..., 5:].any()
