@@ -240,6 +240,20 @@ def tasks(tag: Annotated[str | None, typer.Option(help="only tasks that carry th
 
 
 @app.command()
+def rules(
+    markdown: Annotated[bool, typer.Option("--markdown", help="as the page docs/rules/README.md")] = False,
+) -> None:
+    """List the learning rules: equation, what a synapse reads, source."""
+    from metaplastic.platform.rule_table import markdown as page
+    from metaplastic.platform.rule_table import table
+
+    if markdown:
+        typer.echo(page(), nl=False)
+    else:
+        _show(table())
+
+
+@app.command()
 def gallery(
     folder: Annotated[Path, typer.Argument(help="folder for the page and its pictures")],
     tasks: Annotated[list[str] | None, typer.Argument(help="ids; all tasks if absent")] = None,

@@ -1,0 +1,179 @@
+"""Every rule in one table, made from the code: `metaplastic rules --markdown` writes `docs/rules/README.md`.
+
+A formula rule's equation is what its text was parsed to, its locality is read off it, its genes are its fields. Of
+other rules the first line of their docstring stands for the equation. What a rule should do and what it did where we
+tried it is not in the code: EVIDENCE says it, each with the test that shows it.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any, NamedTuple, get_args
+
+from pydantic.fields import FieldInfo
+from rich.table import Table
+
+from metaplastic.core import Rule
+from metaplastic.fields import Evolves
+from metaplastic.inner_loop.formula.locality import locality
+from metaplastic.inner_loop.formula.to_latex import plain
+from metaplastic.inner_loop.rules.formula_rule import FormulaRule
+from metaplastic.inner_loop.rules.library import RULES
+from metaplastic.inner_loop.rules.local import LocalRule
+
+
+class Evidence(NamedTuple):
+    """What a rule should do, what it did, and where that is tested."""
+
+    law: str
+    reached: str
+    test: str
+    """a file of tests/inner_loop"""
+
+
+UNSUPERVISED = "test_unsupervised_rules.py"
+EVIDENCE: dict[str, Evidence] = {
+    "hebbian": Evidence("grows along PC1 without limit", "cos .996, length 3e8 after 2,000 inputs", "test_rules.py"),
+    "oja": Evidence("first principal component, length 1", "cos ≥ .997, length 1.001", "test_rules.py"),
+    "sanger": Evidence("neuron i is component i", "cos ≥ .9997, k = 3", UNSUPERVISED),
+    "oja_subspace": Evidence("spans the first components", "cos of angles 1.0000, k = 3", UNSUPERVISED),
+    "covariance": Evidence("no drift for independent neurons", "mean within 4 standard errors", "test_rules.py"),
+    "bcm": Evidence("responses 2 and 0 to two patterns", "1.70 to 2.07 and -.03 to .03", "test_rules.py"),
+    "synaptic_scaling": Evidence("mean at its target, ratios stay", "within 1 %; ratios to 1e-10", UNSUPERVISED),
+    "intrinsic_plasticity": Evidence(
+        "mean mu; P(y > 2 mu) = .135 if exponential", ".103 for .1; .145 (P(y > 4 mu) .033, not .018)", UNSUPERVISED
+    ),
+    "abcd": Evidence("A alone is Hebb's rule", "the same bits", "test_evolved_formula.py"),
+    "polynomial": Evidence("two of 27 terms are Oja's rule", "to 1e-12", "test_rule_families.py"),
+    "mlp": Evidence("four units are Hebb's rule", "cos .9999 on [-1, 1]²", "test_rule_families.py"),
+    "three_factor": Evidence("e decays and adds up", "by hand", "test_rules.py"),
+    "node_perturbation": Evidence("without noise nothing is learned", "exactly 0", "test_rules.py"),
+    "miconi17": Evidence("the authors' loop", "to 1e-15", "test_rules.py"),
+    "q_agrel": Evidence("gradient of delta² / 2", "see the test", "test_decision_life.py"),
+    "differentiable_plasticity": Evidence(
+        "completes half-seen patterns",
+        ".97 of 16 bits (plain network .78), 2,000 trials",
+        "test_differentiable_plasticity.py",
+    ),
+    "backpropamine": Evidence(
+        "completes half-seen patterns",
+        ".98 of 16 bits (plain network .78), 2,000 trials",
+        "test_differentiable_plasticity.py",
+    ),
+}
+"""kind -> what was measured"""
+
+PAGES = {
+    "feedback/alignment": "feedback.md",
+    "feedback/perturbation": "feedback.md",
+    "feedback/reciprocal": "feedback.md",
+    "feedback/reward_gated": "feedback.md",
+    "relaxation": "relaxation.md",
+    "rules": "formula.md",
+    "plastic": "formula.md",
+}
+"""where a rule's file is -> the page that tells of it"""
+HEAD = ("rule", "equation, or what it does", "a synapse reads", "genes", "source", "should, and did here", "file")
+
+
+class Row(NamedTuple):
+    """A line of the table."""
+
+    kind: str
+    equation: str
+    locality: str
+    genes: str
+    source: str
+    evidence: str
+    file: str
+
+
+def rows() -> list[Row]:
+    """One a rule, in the order of the library; every rule is its published self."""
+    return [_row(kind, cls) for kind, cls in RULES.items()]
+
+
+def markdown() -> str:
+    """The page `docs/rules/README.md`."""
+    lines = [_line(HEAD), _line(["---"] * len(HEAD))]
+    for row in rows():
+        page = next((page for place, page in PAGES.items() if row.file.startswith(f"inner_loop/{place}")), None)
+        first = f"[`{row.kind}`]({page})" if page else f"`{row.kind}`"
+        equation = (
+            "<br>".join(f"`{part}`" for part in row.equation.split("\n")) if _is_formula(row.kind) else row.equation
+        )
+        lines.append(_line([first, equation, row.locality, row.genes, row.source, row.evidence, f"`{row.file}`"]))
+    return _PAGE.format(table="\n".join(lines))
+
+
+def table() -> Table:
+    """For the terminal."""
+    shown = Table("rule", "equation, or what it does", "a synapse reads", "source", box=None, pad_edge=False)
+    for row in rows():
+        shown.add_row(row.kind, row.equation, row.locality, row.source)
+    return shown
+
+
+def _row(kind: str, cls: type[Rule]) -> Row:
+    text = (cls.__doc__ or "").split("\n")[0]
+    reads = "stated in its file"
+    if _is_formula(kind):
+        program = cls.model_validate({"kind": kind}).program()  # pyright: ignore[reportAttributeAccessIssue]
+        text, reads = plain(program), ", ".join(sorted(locality(program))) or "nothing"
+    found = EVIDENCE.get(kind)
+    evidence = f"{found.law}: {found.reached} ([test](../../tests/inner_loop/{found.test}))" if found else ""
+    file = Path(*cls.__module__.split(".")[1:]).with_suffix(".py").as_posix()
+    return Row(kind, text, reads, ", ".join(genes(cls)), source(cls), evidence, file)
+
+
+def _is_formula(kind: str) -> bool:
+    """Whether its default states a formula (of `formula` the user does, of `evolved_formula` evolution)."""
+    cls = RULES[kind]
+    return issubclass(cls, LocalRule) and not issubclass(cls, FormulaRule) and cls.worth_compiling
+
+
+def genes(cls: type[Rule]) -> list[str]:
+    """The fields that hold numbers which may be genes, without those that all formula rules share."""
+    shared = LocalRule.model_fields if issubclass(cls, LocalRule) else {}
+    return [name for name, field in cls.model_fields.items() if name not in shared and _evolves(field)]
+
+
+def source(cls: type[Rule]) -> str:
+    """Author and year of the first reference."""
+    first = cls.references[0] if cls.references else ""
+    year = re.search(r"^.*?\d{4}", first)
+    return year[0] if year else first
+
+
+def _evolves(field: FieldInfo) -> bool:
+    return any(isinstance(note, Evolves) for note in field.metadata) or _holds_genes(field.annotation)
+
+
+def _holds_genes(annotation: Any) -> bool:
+    """Whether somewhere inside the annotation there is a number that may be a gene."""
+    if any(isinstance(note, Evolves) for note in getattr(annotation, "__metadata__", ())):
+        return True
+    if hasattr(annotation, "model_fields"):
+        return any(_evolves(field) for field in annotation.model_fields.values())
+    return any(_holds_genes(part) for part in get_args(annotation))
+
+
+def _line(cells: Any) -> str:
+    return f"| {' | '.join(str(cell).replace('|', chr(92) + '|') for cell in cells)} |"
+
+
+_PAGE = """# Rules
+
+Every rule of `rule: {{kind: …}}`, made from the code by `metaplastic rules --markdown`; a test holds this page equal.
+
+j is the presynaptic and i the postsynaptic neuron: x_j, y_i their activities, v_i the net input, c_j the bias, δ the
+reward prediction error, R̄ the expected reward, ξ_i injected noise, s 0 in the first steps of a trial and then 1, f_i
+what feedback connections carry down. What a synapse reads is read off the formula: `pre`, `post`, `weight` are its own;
+`synapse_state` is a memory of its own; `global_scalar` one number for the whole brain; `feedback_vec` a number for each
+neuron; `nonlocal` other neurons' activities and weights. All formula rules also have `weight_limit`, `weight_decay` and
+`dale`, which may be genes, and `normalise`. Genes may be one a brain, a connection group, a pair of cell types, a
+neuron or a synapse, as `metaplastic describe RULE` says.
+
+{table}
+"""
