@@ -33,6 +33,7 @@ class Evidence(NamedTuple):
 
 
 UNSUPERVISED = "test_unsupervised_rules.py"
+GRADIENTS = "test_recurrent_gradients.py"
 EVIDENCE: dict[str, Evidence] = {
     "hebbian": Evidence("grows along PC1 without limit", "cos .996, length 3e8 after 2,000 inputs", "test_rules.py"),
     "oja": Evidence("first principal component, length 1", "cos ≥ .997, length 1.001", "test_rules.py"),
@@ -61,6 +62,12 @@ EVIDENCE: dict[str, Evidence] = {
         ".98 of 16 bits (plain network .78), 2,000 trials",
         "test_differentiable_plasticity.py",
     ),
+    "bptt": Evidence("autograd, rate and spiking networks", "to 1e-10, 1e-9", GRADIENTS),
+    "rtrl": Evidence("equals BPTT; SnAp-n once it spans", "to 1e-10", GRADIENTS),
+    "snap1": Evidence("autograd, influence on others detached", "to 1e-10", GRADIENTS),
+    "rflo": Evidence("three sines, loss ≤ 10 times BPTT's", "1.4 times, 10,000 trials", "test_rflo_notebook.py"),
+    "eprop": Evidence("autograd, spikes to others detached", "to 1e-9, LIF and ALIF", "test_eprop.py"),
+    "eprop_reward": Evidence("autograd of its losses; errors as they come", "to 1e-9", "test_eprop_reward.py"),
 }
 """kind -> what was measured"""
 
@@ -69,6 +76,7 @@ PAGES = {
     "feedback/perturbation": "feedback.md",
     "feedback/reciprocal": "feedback.md",
     "feedback/reward_gated": "feedback.md",
+    **dict.fromkeys(("gradient/bptt", "gradient/rtrl", "feedback/rflo", "feedback/eprop"), "recurrent.md"),
     "relaxation": "relaxation.md",
     "rules": "formula.md",
     "plastic": "formula.md",

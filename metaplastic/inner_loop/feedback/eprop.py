@@ -36,7 +36,7 @@ from metaplastic.inner_loop.rules.sequence import State
 
 
 class EProp(SpikingCosts):
-    """e-prop 1, equations (1) to (5)."""
+    """e_ij = psi_i (eps^v_j - beta_i eps^a_ij); dW_ij = -eta sum_t (B^T dl/dy)_i F_kappa(e_ij)."""
 
     references = (
         "Bellec et al. 2020, A solution to the learning dilemma for recurrent networks of spiking neurons, Nat Commun",

@@ -56,7 +56,7 @@ class Acted(NamedTuple):
 
 
 class EPropReward(SpikingCosts):
-    """Actor-critic e-prop, equations (1) to (3)."""
+    """dW_ij = -eta sum_t delta_t F_gamma(L_i F_kappa(e_ij)), delta the critic's error of prediction."""
 
     references = (
         "Bellec et al. 2020, A solution to the learning dilemma for recurrent networks of spiking neurons, Nat Commun",

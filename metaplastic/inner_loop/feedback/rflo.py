@@ -32,7 +32,7 @@ from metaplastic.inner_loop.rules.sequence import State
 
 
 class RFLO(OnlineDescent):
-    """Descends with a synapse's own trace and random feedback, equations (1) and (2)."""
+    """p_ij <- (1 - a) p_ij + a phi'(u_i) x_j; dW_ij = -eta sum_t (B^T e)_i p_ij, B random."""
 
     references = ("Murray 2019, Local online learning in recurrent networks with random feedback, eLife 8:e43299",)
     kind: Literal["rflo"] = "rflo"

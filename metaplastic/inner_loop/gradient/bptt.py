@@ -25,7 +25,7 @@ from metaplastic.inner_loop.rules.sequence import State
 
 
 class BPTT(SpikingCosts):
-    """Descends the gradient through time, equation (1)."""
+    """c_t = q_t + J_{t+1}^T c_{t+1}; dW = -eta sum_t (c_t dy_t/du_t) [x_t; y_{t-1}]^T: the gradient."""
 
     references = (
         "Werbos 1990, Backpropagation through time: what it does and how to do it, Proc IEEE 78:1550",

@@ -91,7 +91,7 @@ class OnlineDescent(Descent):
 
 
 class RTRL(OnlineDescent):
-    """The whole influence (1), or what SnAp-n keeps of it."""
+    """M_t = D_t M_{t-1} + g_k a_j at i = k; dW = -eta sum_t q_t^T M_t: the gradient, or what SnAp-n keeps of M."""
 
     references = (
         "Williams & Zipser 1989, A learning algorithm for continually running fully recurrent neural networks",
@@ -117,7 +117,7 @@ class RTRL(OnlineDescent):
 
 
 class SnAp1(OnlineDescent):
-    """SnAp-1: a neuron's own past is kept, through its leak and its synapse on itself."""
+    """e_ij <- (1 - a + g_i W_ii) e_ij + g_i a_j; dW_ij = -eta sum_t q_i e_ij: a neuron's own past alone."""
 
     references = RTRL.references[1:]
     kind: Literal["snap1"] = "snap1"
