@@ -22,7 +22,7 @@ from __future__ import annotations
 from typing import Annotated, Any, ClassVar, Literal
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
@@ -30,9 +30,9 @@ from metaplastic import rng
 from metaplastic.core import Network, Number, TaskSpec
 from metaplastic.fields import Evolves
 from metaplastic.inner_loop.decision_plan import numbers
-from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.networks.rate_rnn import RateBrains, RateRNN
 from metaplastic.inner_loop.networks.sizes import largest
+from metaplastic.inner_loop.rls import spiking_student, spiking_student_kernel, student_kernel
 from metaplastic.inner_loop.rls.force import (
     START,
     LeastSquares,
@@ -45,15 +45,12 @@ from metaplastic.inner_loop.rls.force import (
     started,
 )
 from metaplastic.inner_loop.rls.full_force import at_random
-from metaplastic.inner_loop.rls.recursive_least_squares import start, step_where
-from metaplastic.inner_loop.rls.student import times
+from metaplastic.inner_loop.rls.recursive_least_squares import start
+from metaplastic.inner_loop.rls.spiking_student import Phase
 from metaplastic.inner_loop.rules.sequence import Lived, State, Trials
 
 BASIS = 6
 """child of a lifetime's birth key"""
-Phase = Literal["settle", "components", "means", "learn"]
-Numbers = dict[str, Tensor]
-"""the rule's numbers, [P, 1] each; `slow`, `fast` and `membrane` as what stays of them after a step"""
 
 
 class FullForceSpiking(LeastSquares):
@@ -106,12 +103,15 @@ class FullForceSpiking(LeastSquares):
         lives, size, own = (individuals, len(key)), brains.size, numbers(self, individuals, like)
         heard = (own["projecting"] * brains.units).round().long()
         x, rows = started(brains, rng.fold(key, START)), 2 * int(heard.max())
+        whole = basis(network, brains, key) * own["drive"][:, None, None, None]
         return {
             "fixed": brains.weights,
             "feedback": feedback_weights(network, brains, key, own["feedback"]),
             "shadow": x,
             "covariance": like.new_zeros(*lives, size, size),
-            "basis": basis(network, brains, key) * own["drive"][:, None, None, None],
+            "basis": whole,
+            "push": whole @ (brains.input_gain[:, None, None, None] * brains.input_weights),
+            "drive": like.new_zeros(*lives, size, 0),
             "components": like.new_zeros(*lives, size, 0),
             "mean": like.new_zeros(*lives, size),
             "sum": like.new_zeros(*lives, size),
@@ -143,61 +143,11 @@ class FullForceSpiking(LeastSquares):
             "fast": torch.exp(-state["dt"] / own["fast"]),
         }
         target = trials.y[:, :, 0] * (trials.w[:, :, :1] > 0)
-        output, spikes, now = [], [], state
-        for t, u in enumerate(shown(network, x)):
-            now, z = step(now, own, u, target[t], writes[t], phase, str(network.activation))
-            output.append(z)
-            spikes.append(now["spikes"])
+        engine = spiking_student_kernel.run if student_kernel.fits(like) else spiking_student.run
+        output, spikes, now = engine(state, own, shown(network, x), target, writes, phase, str(network.activation))
         if learns and self.phase(number + 1) != phase:
             now = concluded(now, phase, own["variance"][:, 0], len(x) * self.mean_trials)
-        return Lived(torch.stack(output)[..., None, :], now, {"rates": torch.stack(spikes)[..., None, :]})
-
-
-def step(
-    state: State,
-    own: Numbers,
-    u: Float[Tensor, "L I"],
-    target: Float[Tensor, "L A"],
-    writes: Bool[Tensor, "P L"],
-    phase: Phase,
-    activation: str,
-) -> tuple[State, Float[Tensor, "P L A"]]:
-    """Equations (1) to (5) for a step; the state after it and z."""
-    current = state["gain"][..., None] * (state["current"] * u[:, None]).sum(-1)
-    r = ACTIVATIONS[activation].function(state["shadow"]) * (state["leak"] > 0)
-    force = times(state["fixed"], r) + times(state["feedback"], target.expand(*r.shape[:2], -1))
-    shadow = state["shadow"] + state["leak"] * (force + current - state["shadow"])  # (1)
-    state = {**state, "shadow": shadow}
-    count = state["components"].shape[-1]
-    if not count:
-        total = state["covariance"] + force[..., :, None] * force[..., None, :] * (phase == "components")
-        return {**state, "covariance": total}, times(state["learned"], state["s"])
-    wanted = times(state["components"].mT, force)
-    state = spiking_step(state, own, current)
-    sums = times(state["learned"], state["s"])
-    if phase == "learn":
-        error = sums - torch.cat([wanted, target.expand(*r.shape[:2], -1)], -1)
-        one = own["forgetting"].expand(writes.shape)
-        learned, inverse = step_where(writes, state["learned"], state["inverse"], state["s"], error, one)
-        return {**state, "y": sums[..., :count], "learned": learned, "inverse": inverse}, sums[..., count:]
-    total = state["sum"] + times(state["basis"], times(state["components"], wanted)) * (phase == "means")
-    return {**state, "y": wanted, "sum": total}, sums[..., count:]
-
-
-def spiking_step(state: State, own: Numbers, current: Float[Tensor, "P L N"]) -> State:
-    """Equations (3) and (4)."""
-    here = (state["leak"] > 0).to(current)
-    pushed = times(state["basis"], times(state["components"], state["y"]) + current)
-    towards = pushed - state["mean"] + state["h"][..., None]
-    v = towards + (state["v"] - towards) * own["membrane"][..., None]
-    spikes = (v >= 0) * here
-    v = torch.where(spikes > 0, own["reset"][..., None], v)
-    h = state["h"] * own["fast"] + own["kick"] * spikes.sum(-1)
-    half = state["s"].shape[-1] // 2
-    heard = spikes[..., :half] * (torch.arange(half, device=v.device) < state["heard"][..., None])
-    slow, fast = (own[name][..., None] for name in ("slow", "fast"))
-    s = torch.cat([state["s"][..., :half] * slow + heard, state["s"][..., half:] * fast + heard], -1)
-    return {**state, "v": v, "h": h, "s": s, "spikes": spikes}
+        return Lived(output[..., None, :], now, {"rates": spikes[..., None, :]})
 
 
 def concluded(state: State, phase: Phase, variance: Float[Tensor, " P"], steps: int) -> State:
@@ -212,6 +162,7 @@ def concluded(state: State, phase: Phase, variance: Float[Tensor, " P"], steps: 
     return {
         **state,
         "components": components,
+        "drive": state["basis"] @ components,
         "y": components.new_zeros(*lives, count),
         "learned": components.new_zeros(*lives, count + state["learned"].shape[2], rows),
     }
