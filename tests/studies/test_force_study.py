@@ -44,7 +44,7 @@ def test_the_table_wants_five_of_six_networks():
     assert verdicts == {
         "FORCE: nMSE of the first free period": True,
         "full-FORCE: nMSE of the first free period": False,
-        "full-FORCE with spikes, 150 neurons: nMSE of the first free period": False,
+        "full-FORCE with spikes, 300 neurons: nMSE of the first free period": False,
     }
 
 
