@@ -20,6 +20,7 @@ from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
+from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
 from metaplastic.inner_loop.relaxation.contrastive import ContrastiveHebbian
 from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
@@ -27,7 +28,6 @@ from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
 from metaplastic.inner_loop.rls.full_force_spiking import FullForceSpiking
 from metaplastic.inner_loop.rls.innate import Innate
-from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
 from metaplastic.inner_loop.rules.abcd import ABCD
 from metaplastic.inner_loop.rules.bcm import BCM
 from metaplastic.inner_loop.rules.covariance import Covariance
@@ -43,6 +43,7 @@ from metaplastic.inner_loop.rules.polynomial import Polynomial
 from metaplastic.inner_loop.rules.q_agrel import QAgrel
 from metaplastic.inner_loop.rules.sanger import OjaSubspace, Sanger
 from metaplastic.inner_loop.rules.scaling import SynapticScaling
+from metaplastic.inner_loop.rules.stdp import STDP, InhibitorySTDP, RewardSTDP
 from metaplastic.inner_loop.rules.three_factor import ThreeFactor
 
 RULES: dict[str, type[Rule]] = {
@@ -61,6 +62,9 @@ RULES: dict[str, type[Rule]] = {
     "mlp": MLPRule,
     "evolved_formula": EvolvedFormula,
     "three_factor": ThreeFactor,
+    "stdp": STDP,
+    "reward_stdp": RewardSTDP,
+    "inhibitory_stdp": InhibitorySTDP,
     "augment": Augment,
     "force": Force,
     "full_force": FullForce,
