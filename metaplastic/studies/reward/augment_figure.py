@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 COLOURS = (CHAMPION, START, OFF, INK)
 PUBLISHED = 4100
-SHOWN = ("with shaping", "without shaping", "memory units forget at once", "nothing is written")
+FORGETS = "memory units forget at once"
+SHOWN = ("with shaping", "without shaping", FORGETS, "nothing is written")
 
 
 def draw(found: dict[str, Found]) -> list[Drawing]:
@@ -24,8 +25,9 @@ def draw(found: dict[str, Found]) -> list[Drawing]:
             "augment",
             panels(found),
             "Most networks learn within a few thousand trials, fewer without the small reward, none without memory.",
-            "Left: share of right trials in each hundred, mean over networks. Right: share of networks that have "
-            "learned by then; the dotted line is the published median. Same colours, same populations.",
+            "Left: share of right trials in each hundred, mean over networks; at the bottom nothing is written. Right: "
+            "share of networks that have learned by then; the dotted line is the published median. Same colours, same "
+            "populations.",
         )
     ]
 
@@ -40,6 +42,8 @@ def panels(found: dict[str, Found]) -> Any:
         one = found[name]
         trials = 100 * np.arange(1, 1 + len(one.curve))
         left.plot(trials / 1000, one.curve, color=colour, linewidth=1.2)
+        if name == FORGETS:
+            left.text(25, one.curve[-1] - 0.03, "memory forgets", color=colour, ha="right", va="top", fontsize=8)
         when = np.sort(one.when[one.when > 0])
         share = np.arange(1, 1 + len(when)) / len(one.when)
         right.step([0, *(when / 1000), 25], [0, *share, share[-1] if len(when) else 0], color=colour, where="post")
