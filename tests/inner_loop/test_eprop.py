@@ -28,7 +28,7 @@ from metaplastic.inner_loop.gradient.adjoint import backward_filtered, carried, 
 from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.descent import losses, output_error
 from metaplastic.inner_loop.gradient.spiking_gradient import spiking_gradient
-from metaplastic.inner_loop.networks.spiking import SpikingRNN
+from metaplastic.inner_loop.networks.spiking import SpikingRNN, distances
 
 EXACT = 1e-9
 STEPS = 24
@@ -208,7 +208,7 @@ def test_a_neuron_with_constant_current_fires_at_the_rate_of_its_equation():
     state["input"][..., 0] = 0.1
     tape = network.run(state, torch.zeros(3000, L, 1, I, dtype=LIKE.dtype))
     net = network.tensors(state)
-    voltage = net.theta * (tape.distance + 1)
+    voltage = net.theta * (distances(net, tape.seen) + 1)
     wanted = (0.1 - (1 - float(net.alpha)) * voltage.mean()) / float(net.theta)
     assert float(tape.rates.mean()) == pytest.approx(float(wanted), rel=5e-3)
 

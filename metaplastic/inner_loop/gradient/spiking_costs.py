@@ -20,7 +20,7 @@ from metaplastic.core import Network, Number, TaskSpec
 from metaplastic.fields import Evolves
 from metaplastic.inner_loop.gradient.descent import Descent
 from metaplastic.inner_loop.networks.recurrent import brain_number
-from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
+from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking, distances
 from metaplastic.inner_loop.rules.sequence import State
 
 
@@ -78,7 +78,7 @@ def voltage_pull(
     for step in range(1, len(adaptation)):
         torch.addcmul(tape.rates[step - 1], adaptation[step - 1], net.rho, out=adaptation[step])
     level = net.theta + net.beta * adaptation
-    above = (net.theta * tape.distance).clamp(min=0)
-    below = (-net.theta * tape.distance - 2 * level).clamp(min=0)
+    gap = net.theta * distances(net, tape.seen)
+    above, below = gap.clamp(min=0), (-gap - 2 * level).clamp(min=0)
     scale = 2 * weight / len(tape.rates)
     return scale * (above - below), -scale * net.beta * (above + below)

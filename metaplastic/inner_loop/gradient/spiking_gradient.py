@@ -14,6 +14,7 @@ from torch import Tensor
 from metaplastic.inner_loop.gradient.adjoint import backward_filtered, carried, outer_sum, spiking_adjoint
 from metaplastic.inner_loop.gradient.descent import Gradients
 from metaplastic.inner_loop.gradient.spiking_costs import Costs
+from metaplastic.inner_loop.networks.recurrent import GROUPS
 from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
 
 
@@ -38,10 +39,9 @@ def spiking_gradient(
     felt = backward_filtered(error, net.kappa, window)
     pull, direct = (None, None) if costs is None else costs
     if spiking_kernel.fits(tape.slope) if by_kernel is None else by_kernel:
-        read = (tape.seen, tape.before, tape.slope)
-        inputs, recurrent = spiking_kernel.run_backward(net, read, felt, feedback, pull, direct, through_others, window)
+        found = spiking_kernel.run_backward(net, tape, felt, feedback, pull, direct, through_others, window)
     else:
         signal = carried(felt, feedback) if pull is None else carried(felt, feedback) + pull
         driven = spiking_adjoint(net, tape.slope, signal, through_others=through_others, window=window, direct=direct)
-        inputs, recurrent = outer_sum(driven, tape.seen), outer_sum(driven, tape.before)
-    return {"input": inputs, "recurrent": recurrent, "readout": outer_sum(felt, tape.rates)}
+        found = outer_sum(driven, tape.seen), outer_sum(driven, tape.before), outer_sum(felt, tape.rates)
+    return dict(zip(GROUPS, found, strict=True))

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from metaplastic.inner_loop.formula.numba_functions import FAST, ONE, ZERO
 from metaplastic.inner_loop.kernels.vector_loops import get, put
-from metaplastic.inner_loop.networks.spiking import Spiking
+from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
 
 _compiled = numba.njit(fastmath=FAST, error_model="numpy", nogil=True, cache=True)
 
@@ -91,10 +91,13 @@ def neurons(current, state, numbers, fired, spikes, distance, slope):
 @_compiled
 @no_type_check
 def forward(seen, w_in, w_rec, numbers, spikes, distance, slope):
-    """All streams through their trials; weights are [P, L, pre, post], `numbers` [P, L, 7, N]."""
+    """All streams through their trials; weights are [P, L, pre, post], `numbers` [P, L, 7, N].
+
+    `distance` may have no steps: then it is not kept.
+    """
     steps, lifetimes, streams, _ = seen.shape
     individuals, _, units, _ = w_rec.shape
-    current = np.zeros(units, w_rec.dtype)
+    current, row = np.zeros(units, w_rec.dtype), np.zeros(units, w_rec.dtype)
     state = np.zeros((streams, 3, units), w_rec.dtype)
     for p in range(individuals):
         for life in range(lifetimes):
@@ -107,7 +110,9 @@ def forward(seen, w_in, w_rec, numbers, spikes, distance, slope):
                     add_rows(current, seen[t, life, s], into)
                     add_rows(current, fired, between)
                     place = (t, p, life, s)
-                    neurons(current, state[s], own, fired, spikes[t + 1, p, life, s], distance[place], slope[place])
+                    if distance.shape[0] > 0:
+                        row = distance[place]
+                    neurons(current, state[s], own, fired, spikes[t + 1, p, life, s], row, slope[place])
 
 
 @_compiled
@@ -141,8 +146,9 @@ def through(signal, voltage, theta, out_of):
 
 @_compiled
 @no_type_check
-def backward(error, feedback, pull, on_v, on_b, slope, seen, spikes, out_of, numbers, is_whole, window, g_in, g_rec):
+def backward(error, feedback, pull, on_v, on_b, slope, seen, spikes, out_of, numbers, is_whole, window, grown):
     """Adds up dL/dW, transposed, without the factor s; `is_whole`: with what passes through other neurons."""
+    g_in, g_rec, g_out = grown
     steps, lifetimes, streams, _ = seen.shape
     individuals, _, units, _ = g_rec.shape
     signal = np.zeros(units, g_rec.dtype)
@@ -163,6 +169,7 @@ def backward(error, feedback, pull, on_v, on_b, slope, seen, spikes, out_of, num
                         add_row(threshold, on_b[t, p, life, s], ONE)
                     add_outer(g_in[p, life], seen[t, life, s], voltage)
                     add_outer(g_rec[p, life], spikes[t, p, life, s], voltage)
+                    add_outer(g_out[p, life], spikes[t + 1, p, life, s], error[t, p, life, s])
                 if window > 0 and t % window == 0:
                     state[:] = ZERO
 
@@ -173,41 +180,42 @@ def numbers_of(net: Spiking) -> Float[Tensor, "P L 7 N"]:
 
 
 def run_forward(
-    net: Spiking, seen: Float[Tensor, "T L S I"]
-) -> tuple[Float[Tensor, "T1 P L S N"], Float[Tensor, "T P L S N"], Float[Tensor, "T P L S N"]]:
-    """Spikes (those of step 0 are none), d_t and psi_t."""
+    net: Spiking, seen: Float[Tensor, "T L S I"], with_distance: bool = False
+) -> tuple[Float[Tensor, "T1 P L S N"], Float[Tensor, "T P L S N"], Float[Tensor, "T_or_0 P L S N"]]:
+    """Spikes (those of step 0 are none), psi_t and, if wanted, d_t."""
     individuals, lifetimes, units, _ = net.recurrent.shape
     shape = (individuals, lifetimes, seen.shape[2], units)
     spikes = net.recurrent.new_empty(len(seen) + 1, *shape)
     spikes[0] = 0
-    distance, slope = (net.recurrent.new_empty(len(seen), *shape) for _ in range(2))
+    slope = net.recurrent.new_empty(len(seen), *shape)
+    distance = net.recurrent.new_empty(len(seen) if with_distance else 0, *shape)
     into, between = ((w * net.drive.mT).mT.contiguous().numpy() for w in (net.input, net.recurrent))
     tapes = spikes.numpy(), distance.numpy(), slope.numpy()
     forward(seen.contiguous().numpy(), into, between, numbers_of(net).numpy(), tapes[0], tapes[1], tapes[2])
-    return spikes, distance, slope
+    return spikes, slope, distance
 
 
 def run_backward(
     net: Spiking,
-    tape: tuple[Float[Tensor, "T L S I"], Float[Tensor, "T P L S N"], Float[Tensor, "T P L S N"]],
+    tape: SpikeTape,
     felt: Float[Tensor, "T P L S A"],
     feedback: Float[Tensor, "P L A N"],
     pull: Float[Tensor, "P L 1 N"] | None,
     direct: tuple[Tensor, Tensor] | None,
     is_whole: bool,
     window: int | None,
-) -> tuple[Float[Tensor, "P L N I"], Float[Tensor, "P L N N"]]:
-    """dL/dW of input and recurrent weights, the mean of the streams; `tape` is what was seen, z_{t-1} and psi_t."""
-    seen, before, slope = (part.contiguous() for part in tape)
+) -> tuple[Float[Tensor, "P L N I"], Float[Tensor, "P L N N"], Float[Tensor, "P L A N"]]:
+    """dL/dW of input, recurrent and read-out weights, the mean of the streams."""
     individuals, lifetimes, units, inputs = net.input.shape
-    g_in, g_rec = (net.input.new_zeros(individuals, lifetimes, pre, units) for pre in (inputs, units))
-    nothing = NOTHING.to(slope)
+    sizes = ((inputs, units), (units, units), (units, felt.shape[-1]))
+    grown = tuple(net.input.new_zeros(individuals, lifetimes, *size) for size in sizes)
+    nothing = NOTHING.to(felt)
     on_v, on_b = direct or (nothing, nothing)
     pulled = net.input.new_zeros(individuals, lifetimes, units) if pull is None else pull[:, :, 0]
     out_of = (net.recurrent * net.drive.mT).contiguous()
-    arrays = (felt, feedback, pulled, on_v, on_b, slope, seen, before, out_of, numbers_of(net))
+    arrays = (felt, feedback, pulled, on_v, on_b, tape.slope, tape.seen, tape.spikes, out_of, numbers_of(net))
     raw: tuple[Any, ...] = tuple(part.contiguous().numpy() for part in arrays)
     call: Any = backward
-    call(*raw, is_whole, window or 0, g_in.numpy(), g_rec.numpy())
-    scale = net.drive.mT / seen.shape[2]
-    return g_in.mT * scale, g_rec.mT * scale
+    call(*raw, is_whole, window or 0, tuple(part.numpy() for part in grown))
+    scale, streams = net.drive.mT, tape.seen.shape[2]
+    return grown[0].mT * scale / streams, grown[1].mT * scale / streams, grown[2].mT / streams

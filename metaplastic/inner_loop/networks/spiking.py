@@ -53,15 +53,21 @@ class SpikeTape(NamedTuple):
     """What a trial of S streams was."""
 
     seen: Float[Tensor, "T L S I"]
-    before: Float[Tensor, "T P L S N"]
-    """z_{t-1}"""
-    rates: Float[Tensor, "T P L S N"]
-    """z_t"""
-    distance: Float[Tensor, "T P L S N"]
-    """d_t"""
+    spikes: Float[Tensor, "T1 P L S N"]
+    """z_t, those before the first step too: none"""
     slope: Float[Tensor, "T P L S N"]
     """psi_t"""
     output: Float[Tensor, "T P L S A"]
+
+    @property
+    def before(self) -> Float[Tensor, "T P L S N"]:
+        """z_{t-1}."""
+        return self.spikes[:-1]
+
+    @property
+    def rates(self) -> Float[Tensor, "T P L S N"]:
+        """z_t."""
+        return self.spikes[1:]
 
 
 class SpikingRNN(Recurrent):
@@ -143,16 +149,27 @@ def run(net: Spiking, seen: Float[Tensor, "T L S I"]) -> SpikeTape:
     """(1) to (5) for all steps; the kernel where it fits, else PyTorch."""
     from metaplastic.inner_loop.kernels import spiking_kernel
 
-    steps = spiking_kernel.run_forward if spiking_kernel.fits(net.recurrent) else run_steps
-    spikes, distance, slope = steps(net, seen)
+    if spiking_kernel.fits(net.recurrent):
+        spikes, slope, _ = spiking_kernel.run_forward(net, seen)
+    else:
+        spikes, slope, _ = run_steps(net, seen)
     current = torch.einsum("tplsn,plan->tplsa", spikes[1:], net.readout)
-    return SpikeTape(seen, spikes[:-1], spikes[1:], distance, slope, filtered(current, net.kappa))
+    return SpikeTape(seen, spikes, slope, filtered(current, net.kappa))
+
+
+def distances(net: Spiking, seen: Float[Tensor, "T L S I"]) -> Float[Tensor, "T P L S N"]:
+    """d_t of (3), by running again: it is seldom wanted, and a tape of it costs a third of a trial."""
+    from metaplastic.inner_loop.kernels import spiking_kernel
+
+    if spiking_kernel.fits(net.recurrent):
+        return spiking_kernel.run_forward(net, seen, with_distance=True)[2]
+    return run_steps(net, seen)[2]
 
 
 def run_steps(
     net: Spiking, seen: Float[Tensor, "T L S I"]
 ) -> tuple[Float[Tensor, "T1 P L S N"], Float[Tensor, "T P L S N"], Float[Tensor, "T P L S N"]]:
-    """Spikes (those of step 0 are none), d_t and psi_t: one product for all inputs, a loop over time for the rest."""
+    """Spikes (those of step 0 are none), psi_t and d_t: one product for all inputs, a loop over time for the rest."""
     distance = torch.einsum("tlsi,plni->tplsn", seen, net.input * net.drive.mT)
     spikes = distance.new_zeros(len(seen) + 1, *distance.shape[1:])
     free = torch.empty_like(distance, dtype=torch.bool)
@@ -168,7 +185,7 @@ def run_steps(
         spikes[step + 1] = (distance[step] > 0) & free[step]
         rest.addcmul_(net.refractory, spikes[step + 1]).sub_(1).clamp_(min=0)
     slope = (1 - distance.abs()).clamp_(min=0).mul_(net.dampening / net.theta).mul_(free)
-    return spikes, distance, slope
+    return spikes, slope, distance
 
 
 def filtered(current: Float[Tensor, "T *B"], kappa: Float[Tensor, "..."]) -> Float[Tensor, "T *B"]:
