@@ -41,7 +41,7 @@ Share = Annotated[Number, Evolves(0, 1)]
 
 
 class BatchBackprop(Transport):
-    """Gradient descent of the objective's cost of the answer in minibatches, eq. (1)."""
+    """dW_k = -eta dC/dW_k: gradient descent of the objective's cost of the answer, in minibatches (1)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Rumelhart, Hinton & Williams 1986, Learning representations by back-propagating errors, Nature 323",
@@ -55,7 +55,7 @@ class BatchBackprop(Transport):
 
 
 class FeedbackAlignment(Drawn):
-    """The error comes down fixed random weights, eq. (2)."""
+    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_{k+1}^T f_{k+1}), B random and fixed, f_K = -dC/dq (2)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Lillicrap, Cownden, Tweed & Akerman 2016, Random synaptic feedback weights support error backpropagation for "
@@ -80,7 +80,7 @@ class FeedbackAlignment(Drawn):
 
 
 class DirectFeedbackAlignment(Transport):
-    """The error comes from the output to every layer by fixed random weights, eq. (3)."""
+    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_k^T f_K), B random and fixed, f_K = -dC/dq (3)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Nøkland 2016, Direct feedback alignment provides learning in deep neural networks, NeurIPS 29",
@@ -120,7 +120,7 @@ class DirectFeedbackAlignment(Transport):
 
 
 class SignSymmetry(Drawn):
-    """The error comes down weights that know the signs of the forward ones, eq. (4)."""
+    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_{k+1}^T f_{k+1}), B = |M| sign(W), f_K = -dC/dq (4)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Liao, Leibo & Poggio 2016, How important is weight symmetry in backpropagation?, AAAI 30",

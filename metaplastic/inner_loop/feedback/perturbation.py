@@ -85,7 +85,7 @@ class _Perturbation(LayeredRule):
 
 
 class BatchNodePerturbation(_Perturbation):
-    """Neurons are perturbed, eq. (1)."""
+    """dW_k = -eta (L' - L) / sigma^2 xi_k y_{k-1}, noise xi_k ~ N(0, sigma^2) at every neuron (1)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Fiete & Seung 2006, Gradient learning in spiking networks by dynamic perturbation of conductances, PRL 97",
@@ -124,7 +124,7 @@ class BatchNodePerturbation(_Perturbation):
 
 
 class WeightPerturbation(_Perturbation):
-    """Weights are perturbed, eq. (2)."""
+    """dW = -eta (L' - L) / sigma^2 xi, noise xi ~ N(0, sigma^2) at every weight (2)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Werfel, Xie & Seung 2004, Learning curves for stochastic gradient descent in linear feedforward networks, "

@@ -31,7 +31,7 @@ from metaplastic.inner_loop.rules.layered import Lesson, State
 
 
 class KolenPollack(Drawn):
-    """Forward and feedback weights change alike and decay alike, eq. (1)."""
+    """dW_k = eta f_k y_{k-1} - decay W_k, dB_k the same with B_k; f comes down by B, f_K = -dC/dq (1)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Kolen & Pollack 1994, Backpropagation without weight transport, ICNN 3:1375",
@@ -62,7 +62,7 @@ class KolenPollack(Drawn):
 
 
 class WeightMirror(Drawn):
-    """Noise between minibatches teaches feedback weights what the forward ones are, eq. (3)."""
+    """dW_k = eta f_k y_{k-1}, f down by B, f_K = -dC/dq; dB_k = mirror_eta phi(W_k xi) xi^T of noise xi (3)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Akrout, Wilson, Humphreys, Lillicrap & Tweed 2019, Deep learning without weight transport, NeurIPS 32",

@@ -53,7 +53,7 @@ class _Gated(Transport):
 
 
 class BatchQAgrel(_Gated):
-    """Q-AGREL in minibatches, eq. (1) (Pozzi, Bohté & Roelfsema 2018)."""
+    """dW_k = eta f_k y_{k-1}, f_K = (r - q_s) 1{k = s} of the chosen answer s (Pozzi et al. 2018) (1)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Pozzi, Bohte & Roelfsema 2018, A biologically plausible learning rule for deep learning in the brain, "
@@ -83,7 +83,7 @@ class BatchQAgrel(_Gated):
 
 
 class Agrel(_Gated):
-    """Attention-gated reinforcement learning, eq. (2) (Roelfsema & van Ooyen 2005)."""
+    """dW_k = eta f_k y_{k-1}, f_K = g(delta) 1{k = s}, g = (1 - P_s) / P_s if rewarded, else -1 (2)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Roelfsema & van Ooyen 2005, Attention-gated reinforcement learning of internal representations for "
@@ -104,7 +104,7 @@ class Agrel(_Gated):
 
 
 class Reinforce(Transport):
-    """The gradient of the expected reward from sampled answers, eq. (3) (Williams 1992)."""
+    """dW_k = eta f_k y_{k-1}, f_K = (R - b) (1{k = s} - pi_k) / T, pi = softmax(q / T) (Williams 1992) (3)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Williams 1992, Simple statistical gradient-following algorithms for connectionist reinforcement learning, "
