@@ -120,7 +120,7 @@ class DirectFeedbackAlignment(Transport):
 
 
 class SignSymmetry(Drawn):
-    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_{k+1}^T f_{k+1}), B = |M| sign(W), f_K = -dC/dq (4)."""
+    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_{k+1}^T f_{k+1}), B = abs(M) sign(W), f_K = -dC/dq (4)."""
 
     references: ClassVar[tuple[str, ...]] = (
         "Liao, Leibo & Poggio 2016, How important is weight symmetry in backpropagation?, AAAI 30",
