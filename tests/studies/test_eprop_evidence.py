@@ -40,7 +40,7 @@ def test_a_rule_that_has_learned_stops(few, tmp_path, monkeypatch):
 
 def test_the_published_protocol_is_that_of_full(tmp_path):
     assert scale_of(run(tmp_path, "full")) == Scale(3, 64, 2000)
-    assert scale_of(run(tmp_path)) == Scale(1, 32, 600)
+    assert scale_of(run(tmp_path)) == Scale(1, 64, 600)
     assert {(rule.eta, rule.optimiser, rule.loss, rule.rate_weight) for rule in RULES.values()} == {
         (0.005, "adam", "cross_entropy", 2.0)
     }
