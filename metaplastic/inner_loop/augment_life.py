@@ -60,14 +60,19 @@ def live_augment(
     lifetime: Int[Tensor, " L"],
     key: Int[Tensor, ""],
     record: Sequence[str] = (),
+    backend: str = "auto",
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> Record:
     """P × L lives of all trials of a task in a closed loop; all components are expressed.
 
+    The backend `numba` (and `auto`, where it can) computes in float64, whatever dtype is.
+
     Raises:
-        ValueError: for a rule that is neither `augment` nor `fixed` (nothing is written, the best action is taken).
+        ValueError: for a rule that is neither `augment` nor `fixed` (nothing is written, the best action is taken), and
+            if the backend that was asked for cannot do it.
     """
+    fused = is_fused(task, backend, device)
     if not isinstance(rule, Augment):
         if not isinstance(rule, Fixed):
             raise ValueError(f"rule is {rule.kind}, and network {network.kind} lives with augment or fixed; take one")
@@ -76,18 +81,41 @@ def live_augment(
     tape = Tape(record, RECORDS)
     weights = network.birth(task.spec, individuals, rng.lifetime_keys(key, lifetime, rng.INIT), like)
     terms = [numbers(term, individuals, like)["weight"] for term in terms_of(objective) if isinstance(term, Reward)]
-    own = {
-        name: value[:, None]
-        for name, value in (numbers(rule, individuals, like) | numbers(network, individuals, like)).items()
-    }
-    own["worth"] = sum(terms, like.new_zeros(individuals))[:, None]
-    life = _Life(task, rng.lifetime_keys(key, lifetime, rng.POLICY), own, fresh(weights))
-    history = life.through(lifetime.expand(individuals, -1), key)
+    own = numbers(rule, individuals, like) | numbers(network, individuals, like)
+    own["worth"] = sum(terms, like.new_zeros(individuals))
+    policy = rng.lifetime_keys(key, lifetime, rng.POLICY)
+    if fused:
+        from metaplastic.inner_loop.feedback import augment_kernel
+
+        table: Any = getattr(task, "automaton", None)
+        correct, earned = augment_kernel.live(
+            weights, augment_kernel.table_of(table), own, rng.lifetime_keys(key, lifetime), policy,
+            task.trials, task.test_trials,
+        )  # fmt: skip
+        history = Judgement(*(part.to(like) for part in (earned, correct, correct)))
+    else:
+        life = _Life(task, policy, {name: value[:, None] for name, value in own.items()}, fresh(weights))
+        history = life.through(lifetime.expand(individuals, -1), key)
     for number in range(len(history.score)):
         for name in RECORDS:
             if tape.wants(name, number):
                 tape.keep(name, getattr(history, name)[number])
     return summary(task, history)._replace(recordings=tape.recordings())
+
+
+def is_fused(task: Task, backend: str, device: str | torch.device) -> bool:
+    """Whether the kernel lives these lives.
+
+    Raises:
+        ValueError: if it was asked for and cannot.
+    """
+    fits = hasattr(task, "automaton") and torch.device(device).type == "cpu"
+    if backend not in ("auto", "torch", "numba") or (backend == "numba" and not fits):
+        what = "AuGMEnT's kernel is for tasks whose trials are a table, on the CPU"
+        raise ValueError(
+            f"backend is {backend!r} with task {task.kind} on {device}; {what}; use backend: auto or torch"
+        )
+    return fits and backend != "torch"
 
 
 def fresh(weights: Weights) -> Brain:

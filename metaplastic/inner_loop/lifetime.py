@@ -27,6 +27,7 @@ from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.recurrent import Recurrent
+from metaplastic.inner_loop.networks.spiking import SpikingRNN
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.policies import Policy
@@ -77,10 +78,13 @@ def live(
 
         return live_augment(
             network, rule, objective, task,
-            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+            individuals=individuals, lifetime=lifetime, key=key,
+            record=record, backend=backend, device=device, dtype=dtype,
         )  # fmt: skip
     if isinstance(network, Recurrent) and isinstance(rule, Fixed):
         rule = Still()
+    if isinstance(network, SpikingRNN) and isinstance(rule, LocalRule):
+        rule = _in_spikes(rule, objective, backend, device, dtype)
     if isinstance(rule, SequenceRule):
         from metaplastic.inner_loop.sequence_life import live_sequences
 
@@ -159,6 +163,18 @@ def backend_for(
         raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
     wanted = backend == "numba" or (backend == "auto" and getattr(rule, "worth_compiling", True))
     return "numba" if wanted and not why_not else "torch"
+
+
+def _in_spikes(
+    rule: LocalRule, objective: Objective, backend: str, device: str | torch.device, dtype: torch.dtype
+) -> SequenceRule:
+    """A formula rule as a rule of whole trials of spiking neurons."""
+    from metaplastic.inner_loop import spiking_life
+
+    _check_drives(rule, objective)
+    return spiking_life.FormulaTrials(
+        rule=rule, fused=spiking_life.backend_for(rule, backend, device, dtype) == "numba"
+    )
 
 
 def _check_drives(rule: Rule, objective: Objective) -> None:

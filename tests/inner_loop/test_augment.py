@@ -4,14 +4,17 @@ import pytest
 import torch
 
 from metaplastic import rng
+from metaplastic.core import Rule, Task, Values
 from metaplastic.inner_loop.augment_life import fresh, live_augment
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.feedback.augment import Augment, increments, tagged, written
-from metaplastic.inner_loop.feedback.augment_kernel import Goal, learn
+from metaplastic.inner_loop.feedback.augment_kernel import Goal, learn, table_of
 from metaplastic.inner_loop.networks.working_memory import Weights, WorkingMemory, respond, silence
 from metaplastic.inner_loop.objectives import Reward
-from metaplastic.studies.reward.augment import table_of
+from metaplastic.inner_loop.rls.force import Force
+from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.tasks.memory.saccade import SaccadeAntisaccade
+from metaplastic.tasks.navigation.grid_nav import GridNav
 
 P, L, T, INPUTS, A = 3, 2, 9, 4, 3
 NETWORK = WorkingMemory(regular=3, memory=5, weight_range=0.7)
@@ -73,28 +76,40 @@ def test_memory_holds_what_was_seen_and_a_new_trial_forgets_it():
     assert (fresh(weights).potential == 0).all()
 
 
-def lived(
-    rule: Augment, task: SaccadeAntisaccade, lifetimes: int, network: WorkingMemory = NETWORK, individuals: int = 1
-):
+def lived(rule: Rule, task: Task, lifetimes: int, backend: str = "torch", **more):
+    network = more.pop("network", WorkingMemory())
     return live_augment(
-        network, rule, Reward(), task, individuals=individuals, lifetime=torch.arange(lifetimes),
-        key=rng.root(0), record=("correct",), dtype=torch.float64,
+        network, rule, Reward(weight=more.pop("weight", 1.0)), task, individuals=more.pop("individuals", 1),
+        lifetime=torch.arange(lifetimes), key=rng.root(0), record=("correct", "reward"), backend=backend,
+        dtype=torch.float64,
     )  # fmt: skip
 
 
 def test_the_kernel_lives_the_same_lives():
-    network, rule, lifetimes = WorkingMemory(), Augment(epsilon=0.2), 60
-    task = SaccadeAntisaccade(trials=40, test_trials=0)
-    slow = lived(rule, task, lifetimes, network).recordings["correct"][:, 0]
-    like = torch.zeros(1).double()
-    outcome = learn(
-        weights_of(network, lifetimes, 1), table_of(task), numbers(rule, 1, like) | numbers(network, 1, like),
-        rng.lifetime_keys(0, torch.arange(lifetimes)), rng.lifetime_keys(0, torch.arange(lifetimes), rng.POLICY),
-        Goal(40, 100, 0.85),
-    )  # fmt: skip
-    assert torch.equal(outcome.right, slow.sum(0)[:, None].long())
-    assert (outcome.when == -1).all()
-    assert 0 < outcome.right.sum() < 40 * lifetimes  # something to be equal about
+    """Individuals with numbers of their own, a reward that counts half, learning and test."""
+    betas = Values(data=torch.tensor([0.15, 0.4]), per="brain")
+    rule, network = Augment(epsilon=0.3).model_copy(update={"beta": betas}), WorkingMemory(keep=0.9)
+    task = SaccadeAntisaccade(trials=30, test_trials=3)
+    slow, quick = (
+        lived(rule, task, 40, backend, network=network, weight=0.5, individuals=2) for backend in ("torch", "numba")
+    )
+    for name in ("correct", "reward"):
+        assert torch.allclose(quick.recordings[name], slow.recordings[name], atol=1e-6)
+    assert torch.equal(quick.score, slow.score)
+    assert torch.allclose(quick.curve, slow.curve)
+    assert 0 < slow.recordings["correct"].sum() < 30 * 80  # something to be equal about
+    assert not torch.equal(slow.recordings["reward"][:, 0], slow.recordings["reward"][:, 1])
+
+
+def test_a_task_that_is_no_table_and_a_backend_that_cannot_are_refused():
+    with pytest.raises(ValueError, match="AuGMEnT's kernel"):
+        lived(Augment(), GridNav(trials=2, steps=20), 1, "numba")
+    with pytest.raises(ValueError, match="'triton'"):
+        lived(Augment(), TASK, 1, "triton")
+    with pytest.raises(ValueError, match="lives with augment or fixed"):
+        lived(Force(), TASK, 1)
+    assert lived(Augment(), GridNav(trials=2, steps=20), 2, "auto").score.isfinite().all()
+    assert (lived(Fixed(), TASK, 3).recordings["correct"] == 0).all()
 
 
 def test_lives_do_not_touch_each_other_and_without_beta_nothing_is_learned():
@@ -105,14 +120,14 @@ def test_lives_do_not_touch_each_other_and_without_beta_nothing_is_learned():
     like = torch.zeros(1).double()
     keys = rng.lifetime_keys(0, torch.arange(L))
     own = numbers(Augment(beta=0.0), 1, like) | numbers(NETWORK, 1, like)
-    outcome = learn(weights, table_of(TASK), own, keys, keys, Goal(300, 100, 0.85))
+    outcome = learn(weights, table_of(TASK.automaton), own, keys, keys, Goal(300, 100, 0.85))
     assert all(torch.equal(new, old) for new, old in zip(outcome.weights, weights, strict=True))
 
 
 def test_a_goal_is_reached_when_all_kinds_are_right_often_enough():
     """Ten of the last twelve trials of each kind; then the task is done without exploring."""
     network, rule, lifetimes = WorkingMemory(), Augment(), 24
-    like, table = torch.zeros(1).double(), table_of(SaccadeAntisaccade())
+    like, table = torch.zeros(1).double(), table_of(SaccadeAntisaccade().automaton)
     outcome = learn(
         weights_of(network, lifetimes, 1), table, numbers(rule, 1, like) | numbers(network, 1, like),
         rng.lifetime_keys(0, torch.arange(lifetimes)), rng.lifetime_keys(0, torch.arange(lifetimes), rng.POLICY),
@@ -175,7 +190,7 @@ def test_the_kernel_learns_as_the_loops_of_the_paper_do():
     task = SaccadeAntisaccade(trials=trials, test_trials=0)
     own, goal = numbers(Augment(epsilon=0.3), 1, like) | numbers(network, 1, like), Goal(trials, 100, 0.85)
     keys = [rng.lifetime_keys(0, torch.arange(1), stream) for stream in (rng.TASK, rng.POLICY)]
-    outcome = learn(weights, table_of(task), own, keys[0], keys[1], goal)
+    outcome = learn(weights, table_of(task.automaton), own, keys[0], keys[1], goal)
     for group, wanted in zip(outcome.weights, from_the_paper(weights, task, trials, 0.15, 0.3), strict=True):
         assert torch.allclose(group[0, 0], wanted, atol=1e-6)
         assert not torch.allclose(group[0, 0], wanted * 1.01, atol=1e-4)

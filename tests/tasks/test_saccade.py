@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from metaplastic.tasks.memory.saccade import EPOCHS, FIXATE, LEFT, OVER, RIGHT, SaccadeAntisaccade, right_sides
+from metaplastic.tasks.memory.saccade import EPOCHS, FIXATE, LEFT, OVER, RIGHT, SaccadeAntisaccade
 from metaplastic.tasks.registry import make
 
 TASK = SaccadeAntisaccade(trials=4, test_trials=1)
@@ -27,7 +27,7 @@ def played(*actions: int):
 def test_who_looks_to_the_right_side_in_time_earns_both_rewards():
     kind, seen, earned, ended, correct = played(*[FIXATE] * 6, LEFT)
     assert set(kind.tolist()) == {0, 1, 2, 3}
-    wanted = torch.tensor(right_sides())[kind]
+    wanted = torch.tensor(TASK.automaton.right)[kind]
     assert wanted[kind == 0].unique().tolist() == [LEFT]  # pro left
     assert wanted[kind == 1].unique().tolist() == [RIGHT]
     assert wanted[kind == 2].unique().tolist() == [RIGHT]  # anti, cue left

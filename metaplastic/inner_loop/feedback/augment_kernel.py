@@ -9,12 +9,12 @@ The whole life of a network runs in the cache.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple, no_type_check
+from typing import Any, NamedTuple, no_type_check
 
 import numba
 import numpy as np
 import torch
-from jaxtyping import Int
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaplastic.inner_loop.networks.working_memory import Weights
@@ -141,80 +141,151 @@ def tag(weights, tags, decay, action, seen, summed, regular, memory):
 
 @_compiled
 @no_type_check
-def trial(weights, tags, table, kind, key, beta, decay, gamma, epsilon, temperature, theta, keep):
-    """One trial; whether it was right. beta 0 and epsilon 0: a test."""
+def trial(weights, tags, table, kind, key, numbers):
+    """One trial; whether it was right, and what it earned. beta 0 and epsilon 0: a test."""
     follows, earns, answers, sights, right, reward_of = table
+    beta, decay, gamma, epsilon, temperature, theta, keep, worth = numbers
     inputs, actions, units = sights.shape[2], follows.shape[1], weights[1].shape[0]
     before, seen, change, summed = np.zeros(inputs), np.ones(inputs + 1), np.zeros(2 * inputs), np.zeros(2 * inputs)
     regular, memory, potential, q = np.ones(weights[2].shape[1]), np.zeros(units), np.zeros(units), np.zeros(actions)
     for g in range(4):
         tags[g][:] = 0.0
-    place, step, expected, reward, correct = 0, 0, 0.0, 0.0, False
+    place, step, expected, reward, earned, correct = 0, 0, 0.0, 0.0, 0.0, False
     while place >= 0:
         respond(weights, sights[kind, place], before, potential, theta, keep, seen, change, regular, memory, q)
         action = choose(q, epsilon, temperature, fold(key, step))
-        write(weights, tags, beta * (reward + gamma * q[action] - expected))
+        write(weights, tags, beta * (worth * reward + gamma * q[action] - expected))
         for i in range(2 * inputs):
             summed[i] = keep * summed[i] + change[i]
         tag(weights, tags, decay, action, seen, summed, regular, memory)
         expected = q[action]
         correct = answers[place] == 1 and action == right[kind]
         reward = earns[place, action] + (reward_of if correct else 0.0)
+        earned += reward
         place, step = follows[place, action], step + 1
-    write(weights, tags, beta * (reward - expected))
-    return correct
+    write(weights, tags, beta * (worth * reward - expected))
+    return correct, earned
 
 
 @_compiled
 @no_type_check
-def passes(weights, tags, table, key, gamma, theta, keep):
+def testing(numbers):
+    """The numbers of a test: nothing is written, the best action is taken."""
+    _, decay, gamma, _, temperature, theta, keep, worth = numbers
+    return (0.0, decay, gamma, 0.0, temperature, theta, keep, worth)
+
+
+@_compiled
+@no_type_check
+def kind_of(task_key, n, kinds):
+    """The kind of trial n."""
+    return below(word(fold(fold(fold(task_key, 1), n), 0), 0), kinds)
+
+
+@_compiled
+@no_type_check
+def passes(weights, tags, table, key, numbers):
     """Whether every kind is right without exploring; nothing is written."""
-    for kind in range(table[4].shape[0]):
-        if not trial(weights, tags, table, kind, key, 0.0, 0.0, gamma, 0.0, 1.0, theta, keep):
-            return False
-    return True
+    kinds, right = table[4].shape[0], 0
+    for kind in range(kinds):
+        right += np.int64(trial(weights, tags, table, kind, key, testing(numbers))[0])
+    return right == kinds
 
 
 @_compiled
 @no_type_check
-def life(weights, tags, table, numbers, task_key, policy_key, trials, window, share, right):
+def life_until(weights, tags, table, numbers, task_key, policy_key, trials, window, share, right):
     """Trials until the network is done; when it reached its goal, and when it was done."""
-    beta, decay, gamma, epsilon, temperature, theta, keep = numbers
     kinds = table[4].shape[0]
     past, counts, sums = np.zeros((kinds, window), np.int64), np.zeros(kinds, np.int64), np.zeros(kinds, np.int64)
     right[:] = -1
     reached = -1
     for n in range(trials):
-        drawn = fold(fold(fold(task_key, 1), n), 0)
-        kind = below(word(drawn, 0), kinds)
-        key = fold(policy_key, n)
-        good = trial(weights, tags, table, kind, key, beta, decay, gamma, epsilon, temperature, theta, keep)
+        kind, key = kind_of(task_key, n, kinds), fold(policy_key, n)
+        good = np.int64(trial(weights, tags, table, kind, key, numbers)[0])
         place = counts[kind] % window
-        sums[kind] += np.int64(good) - past[kind, place]
-        past[kind, place] = np.int64(good)
+        sums[kind] += good - past[kind, place]
+        past[kind, place] = good
         counts[kind] += 1
         if n % 100 == 0:
             right[n // 100] = 0
-        right[n // 100] += np.int64(good)
+        right[n // 100] += good
         if sums.min() >= share * window:
             reached = n + 1 if reached < 0 else reached
-            if passes(weights, tags, table, key, gamma, theta, keep):
+            if passes(weights, tags, table, key, numbers):
                 return reached, n + 1
     return reached, -1
 
 
 @_compiled
 @no_type_check
-def lives(v_r, v_m, w_r, w_m, table, numbers, task_key, policy_key, trials, window, share, right, reached, when):
+def lives_until(v_r, v_m, w_r, w_m, table, numbers, task_key, policy_key, trials, window, share, right, reached, when):
     """All networks."""
     for g in range(v_r.shape[0]):
         weights = (v_r[g], v_m[g], w_r[g], w_m[g])
         tags = (np.zeros_like(v_r[g]), np.zeros_like(v_m[g]), np.zeros_like(w_r[g]), np.zeros_like(w_m[g]))
         n = numbers[g]
-        own = (n[0], n[1], n[2], n[3], n[4], n[5], n[6])
-        reached[g], when[g] = life(
+        own = (n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7])
+        reached[g], when[g] = life_until(
             weights, tags, table, own, task_key[g], policy_key[g], trials, window, share, right[g]
         )
+
+
+@_compiled
+@no_type_check
+def whole_lives(v_r, v_m, w_r, w_m, table, numbers, task_key, policy_key, trials, correct, earned):
+    """`trials` trials of learning, and those of the test, of all networks."""
+    for g in range(v_r.shape[0]):
+        weights = (v_r[g], v_m[g], w_r[g], w_m[g])
+        tags = (np.zeros_like(v_r[g]), np.zeros_like(v_m[g]), np.zeros_like(w_r[g]), np.zeros_like(w_m[g]))
+        n = numbers[g]
+        own = (n[0], n[1], n[2], n[3], n[4], n[5], n[6], n[7])
+        for t in range(correct.shape[1]):
+            kind, key = kind_of(task_key[g], t, table[4].shape[0]), fold(policy_key[g], t)
+            now = own if t < trials else testing(own)
+            good, earned[g, t] = trial(weights, tags, table, kind, key, now)
+            correct[g, t] = 1.0 if good else 0.0
+
+
+class Population(NamedTuple):
+    """G = P L networks as the kernels take them: numpy arrays, float64."""
+
+    weights: tuple[np.ndarray, ...]
+    numbers: np.ndarray
+    task_keys: np.ndarray
+    policy_keys: np.ndarray
+
+
+def population(
+    weights: Weights, numbers: dict[str, Tensor], task_key: Int[Tensor, " L"], policy_key: Int[Tensor, " L"]
+) -> Population:
+    """`numbers` are those of rule and network, [P], and `worth`, of a reward (1 if it is not there)."""
+    individuals, lifetimes = weights.regular.shape[:2]
+    worth = numbers.get("worth", torch.ones_like(numbers["beta"]))
+    rest = [numbers[name] for name in ("discount", "epsilon", "temperature", "theta", "keep")]
+    columns = (numbers["beta"], numbers["trace"] * numbers["discount"], *rest, worth)
+    own = torch.stack(columns, -1).double().repeat_interleave(lifetimes, 0).contiguous()
+    tasks, policies = (key.repeat(individuals).contiguous().numpy() for key in (task_key, policy_key))
+    copies = tuple(group.double().flatten(0, 1).contiguous().clone().numpy() for group in weights)
+    return Population(copies, own.numpy(), tasks, policies)
+
+
+def live(
+    weights: Weights,
+    table: Table,
+    numbers: dict[str, Tensor],
+    task_key: Int[Tensor, " L"],
+    policy_key: Int[Tensor, " L"],
+    trials: int,
+    tests: int,
+) -> tuple[Float[Tensor, "T P L"], Float[Tensor, "T P L"]]:
+    """Whether each trial of each life was right, and what it earned; the last `tests` are those of the test."""
+    brains = population(weights, numbers, task_key, policy_key)
+    shape = (*weights.regular.shape[:2], trials + tests)
+    correct, earned = (np.zeros((len(brains.numbers), trials + tests)) for _ in range(2))
+    v_r, v_m, w_r, w_m = brains.weights
+    whole_lives(v_r, v_m, w_r, w_m, tuple(table), *brains[1:], trials, correct, earned)
+    return tuple(torch.from_numpy(part).reshape(shape).movedim(-1, 0) for part in (correct, earned))  # pyright: ignore
 
 
 def learn(
@@ -225,23 +296,22 @@ def learn(
     policy_key: Int[Tensor, " L"],
     goal: Goal,
 ) -> Outcome:
-    """G = P L networks learn until they are done.
-
-    `numbers` are those of rule and network, [P]; the keys K(TASK) and K(POLICY) of each lifetime.
-    """
-    individuals, lifetimes = weights.regular.shape[:2]
-    decay = numbers["trace"] * numbers["discount"]
-    rest = [numbers[name] for name in ("discount", "epsilon", "temperature", "theta", "keep")]
-    own = torch.stack((numbers["beta"], decay, *rest), -1).double().repeat_interleave(lifetimes, 0).contiguous()
-    tasks, policies = (key.repeat(individuals).contiguous().numpy() for key in (task_key, policy_key))
-    after = [group.double().flatten(0, 1).contiguous().clone() for group in weights]
-    count = individuals * lifetimes
+    """G = P L networks learn until they are done; the keys K(TASK) and K(POLICY) of each lifetime."""
+    brains = population(weights, numbers, task_key, policy_key)
+    count = len(brains.numbers)
     right = torch.zeros(count, -(-goal.trials // 100), dtype=torch.int64)
     reached, when = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.int64)
-    v_r, v_m, w_r, w_m = (group.numpy() for group in after)
-    lives(
-        v_r, v_m, w_r, w_m, tuple(table), own.numpy(), tasks, policies, goal.trials, goal.window, goal.share,
+    v_r, v_m, w_r, w_m = brains.weights
+    lives_until(
+        v_r, v_m, w_r, w_m, tuple(table), *brains[1:], goal.trials, goal.window, goal.share,
         right.numpy(), reached.numpy(), when.numpy(),
     )  # fmt: skip
-    shaped = [group.reshape(individuals, lifetimes, *group.shape[1:]) for group in after]
-    return Outcome(reached, when, right, Weights(*shaped))
+    after = [torch.from_numpy(w).reshape(old.shape) for w, old in zip(brains.weights, weights, strict=True)]
+    return Outcome(reached, when, right, Weights(*after))
+
+
+def table_of(automaton: Any) -> Table:
+    """The table of a task that is one: its `automaton` has the fields of `Table`, as plain numbers."""
+    whole = {name: np.array(getattr(automaton, name), np.int64) for name in ("follows", "answers", "right")}
+    real = {name: np.array(getattr(automaton, name), np.float64) for name in ("earns", "sights")}
+    return Table(**whole, **real, reward=float(automaton.reward))

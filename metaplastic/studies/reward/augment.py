@@ -18,11 +18,11 @@ from jaxtyping import Float, Int
 from metaplastic import rng
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.feedback.augment import Augment
-from metaplastic.inner_loop.feedback.augment_kernel import Goal, Table, learn
+from metaplastic.inner_loop.feedback.augment_kernel import Goal, learn, table_of
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 from metaplastic.studies.reward.augment_figure import draw
 from metaplastic.studies.study import Claim, Result, Run, Study
-from metaplastic.tasks.memory.saccade import SaccadeAntisaccade, right_sides
+from metaplastic.tasks.memory.saccade import SaccadeAntisaccade
 
 GOAL, REPLICATION = Goal(trials=25_000, window=100, share=0.85), Goal(trials=25_000, window=50, share=0.9)
 NETWORKS = {"quick": 5, "default": 50, "full": 500}
@@ -102,19 +102,6 @@ class AugmentStudy(Study):
         return Result(claims(found), draw(found), numbers_of(found))
 
 
-def table_of(task: SaccadeAntisaccade) -> Table:
-    """The task as the kernel takes it."""
-    table = task.automaton
-    return Table(
-        np.array(table.follows, np.int64),
-        np.array(table.earns, np.float64),
-        np.array(table.answers, np.int64),
-        np.array(table.sights, np.float64),
-        np.array(right_sides(), np.int64),
-        task.final_reward,
-    )
-
-
 def population(
     task: SaccadeAntisaccade, network: WorkingMemory, rule: Augment, goal: Goal, count: int, seed: int
 ) -> Found:
@@ -123,7 +110,7 @@ def population(
     weights = network.birth(task.spec, 1, rng.lifetime_keys(seed, lifetime, rng.INIT), like)
     own = numbers(rule, 1, like) | numbers(network, 1, like)
     keys = [rng.lifetime_keys(seed, lifetime, stream) for stream in (rng.TASK, rng.POLICY)]
-    outcome = learn(weights, table_of(task), own, keys[0], keys[1], goal)
+    outcome = learn(weights, table_of(task.automaton), own, keys[0], keys[1], goal)
     right, reached, when = (part.numpy() for part in (outcome.right, outcome.reached, outcome.when))
     return Found(reached, when, curve_of(right, when))
 

@@ -54,6 +54,10 @@ class Automaton(NamedTuple):
     """[K, X, I]"""
     epoch: tuple[int, ...]
     """[X]"""
+    right: tuple[int, ...]
+    """[K], the rewarded side: that of the cue in pro trials, the other in anti trials"""
+    reward: float
+    """for it"""
 
 
 class Gaze(NamedTuple):
@@ -127,7 +131,7 @@ class SaccadeAntisaccade(WorldTask):
     @property
     def automaton(self) -> Automaton:
         """The trial as a table."""
-        return _automaton(self._durations, self.fixation_reward)
+        return _automaton(self._durations, self.fixation_reward, self.final_reward)
 
     def begin(self, key: Int[Tensor, "*B"], life: Any, trial: Int[Tensor, "*B"], before: Any) -> Gaze:
         """One of four kinds, each alike."""
@@ -142,8 +146,8 @@ class SaccadeAntisaccade(WorldTask):
         table, index = self.automaton, world.place * 3 + action
         place = look_up(_flat(table.follows), index, torch.int64)
         judged = look_up(table.answers, world.place, torch.int64)
-        right = judged * (action == self._side(world.kind))
-        reward = look_up(_flat(table.earns), index) + self.final_reward * right
+        right = judged * (action == look_up(table.right, world.kind, torch.int64))
+        reward = look_up(_flat(table.earns), index) + table.reward * right
         ends = place == OVER
         return Happening(Gaze(world.kind, place.clamp(min=0)), reward, ends, right.to(reward.dtype), right)
 
@@ -158,25 +162,16 @@ class SaccadeAntisaccade(WorldTask):
     def target(self, life: Any, world: Gaze) -> Int[Tensor, "*B"]:
         """Fixate until the mark goes off, then the right side."""
         del life
-        return self._side(world.kind) * look_up(self.automaton.answers, world.place, torch.int64)
+        table = self.automaton
+        return look_up(table.right, world.kind, torch.int64) * look_up(table.answers, world.place, torch.int64)
 
     def epoch_of(self, state: Any) -> Int[Tensor, "*B"]:
         """By the table."""
         return look_up(self.automaton.epoch, state.world.place, torch.int64)
 
-    @staticmethod
-    def _side(kind: Int[Tensor, "*B"]) -> Int[Tensor, "*B"]:
-        """The rewarded side: that of the cue in pro, the other in anti."""
-        return LEFT + (kind + kind // 2) % 2
-
-
-def right_sides() -> tuple[int, ...]:
-    """The rewarded side of each kind."""
-    return tuple(LEFT + (kind + kind // 2) % 2 for kind in range(4))
-
 
 @lru_cache(maxsize=64)
-def _automaton(durations: tuple[int, ...], fixation_reward: float) -> Automaton:
+def _automaton(durations: tuple[int, ...], fixation_reward: float, final_reward: float) -> Automaton:
     """Places of all epochs, in order."""
     ends = list(accumulate(durations))
     starts = [end - steps for end, steps in zip(ends, durations, strict=True)]
@@ -197,7 +192,8 @@ def _automaton(durations: tuple[int, ...], fixation_reward: float) -> Automaton:
         earns.append((fixation_reward if is_held else 0.0, 0.0, 0.0))
     sights = tuple(tuple(_sight(kind, EPOCHS[index]) for index in epoch) for kind in range(4))
     answers = tuple(int(EPOCHS[index] == "go") for index in epoch)
-    return Automaton(tuple(follows), tuple(earns), answers, sights, epoch)
+    right = tuple(LEFT + (kind + kind // 2) % 2 for kind in range(4))
+    return Automaton(tuple(follows), tuple(earns), answers, sights, epoch, right, final_reward)
 
 
 def _sight(kind: int, epoch: str) -> tuple[float, ...]:
