@@ -172,7 +172,9 @@ def test_a_trial_that_does_not_learn_or_has_no_rate_leaves_the_brain_as_it_was(n
         state = rule.trial(network, state, trials, keys, number, True).state
     before = {part: value.clone() for part, value in state.items()}
     after = run(rule, state, False)
-    learned = run(rule, state, True).state
+    once = run(rule, state, True)
+    reward = torch.ones(once.output.shape[1:4], dtype=like.dtype)
+    learned = rule.told(once.state, reward, torch.zeros_like(reward))
     for part, value in before.items():
         assert torch.equal(state[part], value)  # what came in is not written to
         if part in KEPT:
