@@ -83,8 +83,7 @@ def live(
         )  # fmt: skip
     if isinstance(network, Recurrent) and isinstance(rule, Fixed):
         rule = Still()
-    if isinstance(network, SpikingRNN) and isinstance(rule, LocalRule):
-        rule = _in_spikes(rule, objective, backend, device, dtype)
+    rule = _in_spikes(network, rule, objective, backend, device, dtype)
     if isinstance(rule, SequenceRule):
         from metaplastic.inner_loop.sequence_life import live_sequences
 
@@ -166,9 +165,11 @@ def backend_for(
 
 
 def _in_spikes(
-    rule: LocalRule, objective: Objective, backend: str, device: str | torch.device, dtype: torch.dtype
-) -> SequenceRule:
-    """A formula rule as a rule of whole trials of spiking neurons."""
+    network: Network, rule: Rule, objective: Objective, backend: str, device: str | torch.device, dtype: torch.dtype
+) -> Rule:
+    """A formula rule in a spiking network as a rule of whole trials; any other rule as it is."""
+    if not (isinstance(network, SpikingRNN) and isinstance(rule, LocalRule)):
+        return rule
     from metaplastic.inner_loop import spiking_life
 
     _check_drives(rule, objective)

@@ -26,6 +26,7 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
+from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.networks.recurrent import Recurrent, State, brain_number
 from metaplastic.inner_loop.networks.sizes import active, largest
 
@@ -76,6 +77,7 @@ class SpikingRNN(Recurrent):
     references = (
         "Bellec et al. 2020, A solution to the learning dilemma for recurrent networks of spiking neurons, Nat Commun",
     )
+    signals: ClassVar[frozenset[str]] = frozenset(SIGNALS) - {"noise", "feedback", "chance", "drive"}
     kind: Literal["spiking_rnn"] = "spiking_rnn"
     has_autapses: ClassVar[bool] = False
     units: Annotated[Number, Evolves(1, 4096, integer=True, size=True)] = 100

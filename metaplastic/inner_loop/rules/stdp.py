@@ -10,7 +10,7 @@
 of the same step leave no mark on each other. Song, Miller & Abbott 2000; softness: Gütig et al. 2003. (3): Florian 2007
 (MSTDPET, without the factor 1/tau_e), with the expectation taken off as Frémaux, Sprekeler & Gerstner 2010 showed that
 it must be. (4): Vogels et al. 2011 for weights below 0: they grow where the neuron fires more often than `rate`, in
-spikes a step. A decay of 0.951 is a time constant of 20 steps. `pre` in a recurrent network is a spike of the last step.
+spikes a step. A decay of 0.951 is a time constant of 20 steps. `pre` in a recurrent network is a spike one step old.
 """
 
 from __future__ import annotations
