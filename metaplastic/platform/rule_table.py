@@ -49,6 +49,9 @@ EVIDENCE: dict[str, Evidence] = {
     "polynomial": Evidence("two of 27 terms are Oja's rule", "to 1e-12", "test_rule_families.py"),
     "mlp": Evidence("four units are Hebb's rule", "cos .9999 on [-1, 1]²", "test_rule_families.py"),
     "three_factor": Evidence("e decays and adds up", "by hand", "test_rules.py"),
+    "stdp": Evidence("window A decay^n on both sides", "to 1e-15", "test_stdp.py"),
+    "reward_stdp": Evidence("expected reward changes nothing", "exactly 0", "test_stdp.py"),
+    "inhibitory_stdp": Evidence("each neuron at its rate", "within 4 %", "test_stdp.py"),
     "node_perturbation": Evidence("without noise nothing is learned", "exactly 0", "test_rules.py"),
     "miconi17": Evidence("the authors' loop", "to 1e-15", "test_rules.py"),
     "q_agrel": Evidence("gradient of delta² / 2", "see the test", "test_decision_life.py"),
@@ -73,11 +76,17 @@ EVIDENCE: dict[str, Evidence] = {
 
 PAGES = {
     "feedback/alignment": "feedback.md",
+    "feedback/augment": "augment.md",
+    "feedback/eprop": "recurrent.md",
+    "feedback/rflo": "recurrent.md",
     "feedback/perturbation": "feedback.md",
     "feedback/reciprocal": "feedback.md",
     "feedback/reward_gated": "feedback.md",
     **dict.fromkeys(("gradient/bptt", "gradient/rtrl", "feedback/rflo", "feedback/eprop"), "recurrent.md"),
+    "gradient/bptt": "recurrent.md",
+    "gradient/rtrl": "recurrent.md",
     "relaxation": "relaxation.md",
+    "rls": "rls.md",
     "rules": "formula.md",
     "plastic": "formula.md",
 }
