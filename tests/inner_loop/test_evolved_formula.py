@@ -167,6 +167,7 @@ def test_what_makes_no_wiring_is_refused(settings: dict, message: str):
         ("(post - 0.2) * (pre - 0.3)", "covariance about fixed means (a = 0.2, b = 0.3)"),
         ("2 * post * (post - 0.5) * pre", "BCM with a fixed threshold (theta = 0.5) times 2"),
         ("2 * post * pre + 3 * pre", "an ABCD rule (A = 2, B = 3, C = 0, D = 0)"),
+        ("0.5 * post - 2", "an ABCD rule (A = 0, B = 0, C = 0.5, D = -2)"),
         ("0.5 * rpe * feedback * pre", "Q-AGREL times 0.5"),
         ("post * (pre - w)", "the instar rule"),
         ("0", "no change"),

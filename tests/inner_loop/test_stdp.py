@@ -44,6 +44,27 @@ def test_soft_bounds_weaken_changes_near_them():
     assert lived(rule, *pair(-3), w).item() - 0.5 == pytest.approx(-0.3 * 0.6**3 * 0.25)
 
 
+def test_pairs_of_spikes_hold_the_other_rules():
+    """Inhibitory STDP always; STDP where no two spikes are of one step."""
+    pre, post = trains(60, 3, 0.2, 0.3)
+    w = torch.zeros(1, 3, 1, 1, dtype=torch.float64)
+    inhibitory = lived(RULES["inhibitory_stdp"](eta=0.1, rate=0.05, pre_decay=0.8, post_decay=0.9), pre, post, w)
+    numbers_of = {
+        "eta": -0.1,
+        "alpha": -2 * 0.05 / 0.1,
+        "gamma": 1.0,
+        "kappa": 1.0,
+        "pre_decay": 0.8,
+        "post_decay": 0.9,
+    }
+    torch.testing.assert_close(lived(RULES["spike_pairs"](**numbers_of), pre, post, w), inhibitory)
+    apart = post * (1 - pre)  # no spikes of the same step
+    numbers_of = {"eta": 0.1, "gamma": 2.0, "kappa": -1.5, "pre_decay": 0.8, "post_decay": 0.9}
+    pairs = lived(RULES["spike_pairs"](**numbers_of), pre, apart, w)
+    settings = {"eta": 0.1, "potentiation": 2.0, "depression": 1.5, "pre_decay": 0.8, "post_decay": 0.9}
+    torch.testing.assert_close(pairs, lived(RULES["stdp"](**settings), pre, apart, w))
+
+
 def trains(steps: int, lives: int, *rates: float) -> list[torch.Tensor]:
     generator = torch.Generator().manual_seed(4)
     return [(torch.rand(steps, 1, lives, 1, 1, generator=generator) < rate).double() for rate in rates]

@@ -100,7 +100,7 @@ def likeness(program: Program, numbers: Mapping[str, float] | None = None) -> Li
 
 def _compared(program: Program, known: Known) -> Likeness | None:
     pattern = _parsed(known)
-    if len(pattern.traces) != len(program.traces) or not pattern.reads <= program.reads | {"w"}:
+    if len(pattern.traces) != len(program.traces) or (known.scaled and not pattern.reads <= program.reads | {"w"}):
         return None
     if pattern.update == 0 or program.update == 0:
         return Likeness(known.name, sympy.S.One, {}) if pattern.update == program.update else None

@@ -7,11 +7,9 @@ Each life is computed by itself, so its bits do not depend on who lives beside i
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from typing import Any
 
-import numba
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -21,6 +19,7 @@ from metaplastic.inner_loop.decision_plan import LIVES_AT
 from metaplastic.inner_loop.formula.program import Place
 from metaplastic.inner_loop.formula.to_numba import load
 from metaplastic.inner_loop.kernels.spiking_rule_source import SpikingForm, kernel_source
+from metaplastic.inner_loop.kernels.trial_kernel import shared_out
 from metaplastic.inner_loop.networks.recurrent import GROUPS
 from metaplastic.inner_loop.rules.local import LocalRule
 from metaplastic.inner_loop.rules.sequence import State
@@ -78,7 +77,7 @@ def run_fused(
         *(_placed(state[f"of.{name}.{group}"], place) for group in GROUPS for name, place in form.places),
         *(memory for group in GROUPS for memory in memories[group].values()),
     ]
-    _shared_out(kernel(form), lives, given)
+    shared_out(kernel(form), lives, *given)
     back = {group: _back(weights[group], individuals, lifetimes) for group in GROUPS}
     lasting = {
         group: {name: _remembered(value, traces[group][name]) for name, value in memories[group].items()}
@@ -134,13 +133,3 @@ def _kind(mask: Tensor) -> int:
     square = mask.shape[-1] == mask.shape[-2]
     is_rest = square and bool((mask + torch.eye(mask.shape[-1]) >= 1).all())
     return 1 if is_rest and not bool(mask.diagonal(dim1=-2, dim2=-1).any()) else 2
-
-
-def _shared_out(function: Callable[..., Any], lives: int, given: list[Any]) -> None:
-    threads = min(numba.get_num_threads(), lives)
-    if threads == 1:
-        function(0, lives, *given)
-        return
-    ends = np.linspace(0, lives, threads + 1).astype(int)
-    with ThreadPoolExecutor(threads) as pool:
-        list(pool.map(lambda first, last: function(first, last, *given), ends[:-1].tolist(), ends[1:].tolist()))

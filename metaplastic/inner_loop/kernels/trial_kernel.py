@@ -53,7 +53,7 @@ def run_trial(
     potential, noise, current = (_zeros(lives, size) for _ in range(3))
     pre, following = _zeros(lives, presynaptic), _zeros(lives, presynaptic)
     out = _zeros(lives, len(x), kept)
-    _shared_out(
+    shared_out(
         kernel(_shape(plan), "lives"),
         lives,
         *_arrays(before.flatten(0, 1), w.flatten(0, 1), potential, pre, following, noise, current, brains.units),
@@ -87,7 +87,7 @@ def finish(
     brains, last = plan.brains, trial.last
     following = torch.nn.functional.pad(last.post, (brains.plastic_inputs, 0))
     state = (w, last.potential, last.pre, following, last.noise, torch.zeros_like(last.potential))
-    _shared_out(
+    shared_out(
         kernel(_shape(plan), "finish"),
         reward.numel(),
         *_arrays(*(part.flatten(0, 1) for part in state), brains.units),
@@ -114,7 +114,7 @@ def _check_long_formulas() -> None:
     llvmlite.binding.set_option("metaplastic", "--runtime-memory-check-threshold=128")
 
 
-def _shared_out(function: Callable[..., Any], lives: int, *given: Any) -> None:
+def shared_out(function: Callable[..., Any], lives: int, *given: Any) -> None:
     """A kernel for all lives, shared out over threads."""
     threads = numba.get_num_threads()
     ends = np.linspace(0, lives, min(lives, threads * SHARES if threads > 1 else 1) + 1).astype(int).tolist()

@@ -43,7 +43,7 @@ from metaplastic.inner_loop.rules.polynomial import Polynomial
 from metaplastic.inner_loop.rules.q_agrel import QAgrel
 from metaplastic.inner_loop.rules.sanger import OjaSubspace, Sanger
 from metaplastic.inner_loop.rules.scaling import SynapticScaling
-from metaplastic.inner_loop.rules.stdp import STDP, InhibitorySTDP, RewardSTDP
+from metaplastic.inner_loop.rules.stdp import STDP, InhibitorySTDP, RewardSTDP, SpikePairs
 from metaplastic.inner_loop.rules.three_factor import ThreeFactor
 
 RULES: dict[str, type[Rule]] = {
@@ -63,6 +63,7 @@ RULES: dict[str, type[Rule]] = {
     "evolved_formula": EvolvedFormula,
     "three_factor": ThreeFactor,
     "stdp": STDP,
+    "spike_pairs": SpikePairs,
     "reward_stdp": RewardSTDP,
     "inhibitory_stdp": InhibitorySTDP,
     "augment": Augment,

@@ -5,12 +5,14 @@
     stdp            dw_ij = eta D_ij, potentiation times (largest - w)^softness, depression times w^softness
     reward_stdp     e_ij <- trace_decay e_ij + D_ij;      dw_ij = eta (R - Rbar) e_ij                                (3)
     inhibitory_stdp dw_ij = -eta (x_j s_i + (y_i - 2 rate / (1 - post_decay)) s_j)                                   (4)
+    spike_pairs     dw_ij = eta (alpha s_j + beta s_i + gamma x_j s_i + kappa y_i s_j)                               (5)
 
 (2) is the pair rule: a pair n steps apart changes w by potentiation pre_decay^n or -depression post_decay^n, and spikes
 of the same step leave no mark on each other. Song, Miller & Abbott 2000; softness: Gütig et al. 2003. (3): Florian 2007
 (MSTDPET, without the factor 1/tau_e), with the expectation taken off as Frémaux, Sprekeler & Gerstner 2010 showed that
 it must be. (4): Vogels et al. 2011 for weights below 0: they grow where the neuron fires more often than `rate`, in
-spikes a step. A decay of 0.951 is a time constant of 20 steps. `pre` in a recurrent network is a spike one step old.
+spikes a step. (5): Confavreux et al. 2020, with (4) in it, and stdp but for spikes of the same step. A decay of 0.951 is
+a time constant of 20 steps. `pre` in a recurrent network is a spike one step old.
 """
 
 from __future__ import annotations
@@ -62,6 +64,33 @@ class STDP(LocalRule):
         """Without the bound where nothing is soft."""
         unread = ("softness", "largest") if self.softness == 0.0 else ()
         return {name: value for name, value in super().coefficients().items() if name not in unread}
+
+
+class SpikePairs(LocalRule):
+    """dw_ij = eta (alpha s_j + beta s_i + gamma x_j s_i + kappa y_i s_j): all rules of single spikes and pairs."""
+
+    references: ClassVar[tuple[str, ...]] = (
+        "Confavreux et al. 2020, A meta-learning approach to (re)discover plasticity rules, NeurIPS",
+    )
+    kind: Literal["spike_pairs"] = "spike_pairs"
+    eta: Coefficient = 0.01
+    """learning rate"""
+    alpha: Coefficient = 0.0
+    """of a presynaptic spike"""
+    beta: Coefficient = 0.0
+    """of a postsynaptic spike"""
+    gamma: Coefficient = 1.0
+    """of a postsynaptic spike, times the presynaptic trace (spikes of the same step count)"""
+    kappa: Coefficient = -1.0
+    """of a presynaptic spike, times the postsynaptic trace"""
+    pre_decay: Fraction = TWENTY_STEPS
+    """of the presynaptic trace, a step"""
+    post_decay: Fraction = TWENTY_STEPS
+    """of the postsynaptic trace, a step"""
+
+    def equations(self) -> Equations:
+        """(5)."""
+        return Equations("eta * (alpha * pre + beta * post + gamma * x * post + kappa * y * pre)", TRACES)
 
 
 class RewardSTDP(LocalRule):
