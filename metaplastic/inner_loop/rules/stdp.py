@@ -11,8 +11,8 @@
 of the same step leave no mark on each other. Song, Miller & Abbott 2000; softness: Gütig et al. 2003. (3): Florian 2007
 (MSTDPET, without the factor 1/tau_e), with the expectation taken off as Frémaux, Sprekeler & Gerstner 2010 showed that
 it must be. (4): Vogels et al. 2011 for weights below 0: they grow where the neuron fires more often than `rate`, in
-spikes a step. (5): Confavreux et al. 2020, with (4) in it, and stdp but for spikes of the same step. A decay of 0.951 is
-a time constant of 20 steps. `pre` in a recurrent network is a spike one step old.
+spikes a step. (5): Confavreux et al. 2020, with (4) in it, and stdp but for spikes of the same step. A decay of 0.951
+is a time constant of 20 steps. `pre` in a recurrent network is a spike one step old.
 """
 
 from __future__ import annotations
