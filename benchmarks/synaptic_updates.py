@@ -69,15 +69,15 @@ def population(networks: int) -> dict[str, torch.Tensor]:
     return {name: value * row for (name, value), row in zip(HEBB.items(), spread, strict=True)}
 
 
-def plan_of(network: RateRNN, rule, networks: int, steps: int) -> TrialPlan:
-    key = rng.root(1)
-    return make_plan(network, rule, Reward(), Zero(), Drive(steps=steps), networks, torch.arange(1), key)
+def plan_of(network: RateRNN, rule, networks: int, steps: int, device: str = "cpu") -> TrialPlan:
+    key = rng.root(1).to(device)
+    return make_plan(network, rule, Reward(), Zero(), Drive(steps=steps), networks, torch.arange(1), key, device)
 
 
 def trial(plan: TrialPlan, backend: str, inputs: torch.Tensor) -> Callable[[], torch.Tensor]:
     """A whole trial of the package, as every life makes them; gives the weights after it."""
     engine, synapses = ENGINES[backend](), born(plan)
-    nothing = torch.zeros(synapses.w.shape[:2])
+    nothing = synapses.w.new_zeros(synapses.w.shape[:2])
 
     def run() -> torch.Tensor:
         done = engine.run_trial(plan, synapses, inputs, 0)
