@@ -25,11 +25,13 @@ from metaplastic.inner_loop.gradient.descent import Still
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
+from metaplastic.inner_loop.networks.plastic_rnn import PlasticRNN
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.recurrent import Recurrent
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
 from metaplastic.inner_loop.objectives import AnswerCost, terms_of
+from metaplastic.inner_loop.plastic.differentiable_plasticity import DifferentiablePlasticity
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.fixed import Fixed
 from metaplastic.inner_loop.rules.layered import LayeredRule
@@ -83,7 +85,7 @@ def live(
         )  # fmt: skip
     if isinstance(network, Recurrent) and isinstance(rule, Fixed):
         rule = Still()
-    rule = _in_spikes(network, rule, objective, backend, device, dtype)
+    rule = _in_trials(network, rule, objective, backend, device, dtype)
     if isinstance(rule, SequenceRule):
         from metaplastic.inner_loop.sequence_life import live_sequences
 
@@ -143,6 +145,10 @@ def backend_for(
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
         raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
+    if isinstance(network, SpikingRNN) and isinstance(rule, LocalRule):
+        from metaplastic.inner_loop import spiking_life
+
+        return spiking_life.backend_for(rule, backend, device, dtype)
     if isinstance(rule, LayeredRule | SequenceRule | Augment) or isinstance(network, Recurrent):
         if backend in ("numba", "triton"):
             raise ValueError(
@@ -164,10 +170,12 @@ def backend_for(
     return "numba" if wanted and not why_not else "torch"
 
 
-def _in_spikes(
+def _in_trials(
     network: Network, rule: Rule, objective: Objective, backend: str, device: str | torch.device, dtype: torch.dtype
 ) -> Rule:
-    """A formula rule in a spiking network as a rule of whole trials; any other rule as it is."""
+    """As a rule of whole trials: a formula in a spiking network, no plasticity in a plastic one; others as they are."""
+    if isinstance(network, PlasticRNN) and isinstance(rule, Fixed):
+        return DifferentiablePlasticity(rate=0.0, eta=0.0, alpha=0.0)
     if not (isinstance(network, SpikingRNN) and isinstance(rule, LocalRule)):
         return rule
     from metaplastic.inner_loop import spiking_life

@@ -152,6 +152,11 @@ def test_without_a_rate_nothing_lasts_from_trial_to_trial():
     assert torch.equal(short.curve[..., 0], long.curve[..., 0])
 
 
+def test_the_rule_fixed_is_the_network_without_its_plastic_part():
+    rule = RULES["differentiable_plasticity"](rate=0.0, alpha=0.0)
+    assert torch.equal(lived(RULES["fixed"]()).score, lived(rule).score)
+
+
 def test_alpha_and_eta_are_genes_of_any_granularity():
     rule = RULES["differentiable_plasticity"](alpha=Gene(-1, 1, per="synapse"), eta=Gene(0, 1), rate=0.0)
     one = Experiment(name="plastic", task=TASK, network=PlasticRNN(), rule=rule, lifetimes=2)

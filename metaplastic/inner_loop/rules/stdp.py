@@ -23,7 +23,11 @@ from metaplastic.core import Number
 from metaplastic.fields import Evolves
 from metaplastic.inner_loop.rules.local import ANY, Coefficient, Equations, Fraction, LocalRule, Rate
 
-TRACES = {"x": "pre_decay * x + pre", "y": "post_decay * y + post"}
+TRACES = {
+    "pre_trace": "pre_decay * pre_trace + pre",
+    "post_trace": "post_decay * post_trace + post",
+}
+"""x_j and y_i of (1)"""
 TWENTY_STEPS = 0.951229424500714
 """exp(-1 / 20)"""
 
@@ -55,7 +59,7 @@ class STDP(LocalRule):
 
     def equations(self) -> Equations:
         """(2), soft where it is."""
-        up, down = "potentiation * (x - pre) * post", "depression * (y - post) * pre"
+        up, down = "potentiation * (pre_trace - pre) * post", "depression * (post_trace - post) * pre"
         if self.softness != 0.0:
             up, down = f"{up} * abs(largest - w)**softness", f"{down} * abs(w)**softness"
         return Equations(f"eta * ({up} - {down})", TRACES)
@@ -90,7 +94,9 @@ class SpikePairs(LocalRule):
 
     def equations(self) -> Equations:
         """(5)."""
-        return Equations("eta * (alpha * pre + beta * post + gamma * x * post + kappa * y * pre)", TRACES)
+        return Equations(
+            "eta * (alpha * pre + beta * post + gamma * pre_trace * post + kappa * post_trace * pre)", TRACES
+        )
 
 
 class RewardSTDP(LocalRule):
@@ -117,7 +123,7 @@ class RewardSTDP(LocalRule):
 
     def equations(self) -> Equations:
         """(3), written at the trial's end."""
-        window = "potentiation * (x - pre) * post - depression * (y - post) * pre"
+        window = "potentiation * (pre_trace - pre) * post - depression * (post_trace - post) * pre"
         return Equations("eta * rpe * e", {**TRACES, "e": f"trace_decay * e + {window}"}, "trial")
 
 
@@ -140,4 +146,4 @@ class InhibitorySTDP(LocalRule):
 
     def equations(self) -> Equations:
         """(4)."""
-        return Equations("-eta * (x * post + (y - 2 * rate / (1 - post_decay)) * pre)", TRACES)
+        return Equations("-eta * (pre_trace * post + (post_trace - 2 * rate / (1 - post_decay)) * pre)", TRACES)
