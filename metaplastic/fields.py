@@ -100,7 +100,10 @@ class Evolves:
 
 
 class Structural:
-    """Field annotation: the genes inside decide what an individual is made of; those with the same live together."""
+    """Field annotation: the genes inside, whole numbers, decide what an individual is made of.
+
+    Individuals live together if the component's `structure(numbers)`, a list of whole numbers, is the same.
+    """
 
 
 class Options:

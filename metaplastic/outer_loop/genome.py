@@ -79,6 +79,13 @@ def children(node: Any) -> Iterator[tuple[str | int, Any, Role]]:
             yield index, value, "number"
 
 
+def part_of(node: Any, path: Path) -> Any:
+    """What stands at a place of a tree."""
+    for step in path:
+        node = {name: value for name, value, _ in children(node)}[step]
+    return node
+
+
 def _role(notes: list[Any]) -> Role:
     if any(isinstance(note, Structural) for note in notes):
         return "structure"
@@ -112,6 +119,7 @@ class Genome:
         self.loci: tuple[Locus, ...] = tuple(self._walk())
         self.length = sum(locus.length for locus in self.loci)
         self._named = [locus.name for locus in self.loci]
+        self._structural = self._owners()
 
     def _walk(self) -> Iterator[Locus]:
         first = 0
@@ -121,6 +129,14 @@ class Genome:
                 length = self._layout(self.tree).length(what.per)
             yield Locus(path, what, first, length, role)
             first += length
+
+    def _owners(self) -> list[tuple[Any, list[Locus]]]:
+        """The components with structural genes, and these; what their numbers make is for the component to say."""
+        owners: dict[Path, list[Locus]] = {}
+        for locus in self.loci:
+            if locus.role == "structure":
+                owners.setdefault(locus.path[:-2], []).append(locus)
+        return [(part_of(self.tree, path), loci) for path, loci in owners.items()]
 
     def names(self) -> list[str]:
         """One name a number: `rule.eta`, or `rule.eta[17]` where a gene stands for many."""
@@ -187,9 +203,11 @@ class Genome:
                 chosen = int(values[locus.name][individual, 0])
                 key.append(chosen)
                 dead += [(*locus.path, other) for other in range(len(locus.what.options)) if other != chosen]
-            elif locus.role != "number":
-                number = int(values[locus.name][individual, 0])
-                key.append(number if locus.role == "structure" else padded_size(number))
+            elif locus.role == "size":
+                key.append(padded_size(int(values[locus.name][individual, 0])))
+        for owner, loci in self._structural:
+            if not any(loci[0].path[: len(path)] == path for path in dead):
+                key += owner.structure([int(values[locus.name][individual, 0]) for locus in loci])
         return tuple(key)
 
     def _group(self, values: dict[str, Tensor], index: Tensor) -> Group:

@@ -109,7 +109,8 @@ def test_individuals_of_one_wiring_live_together_and_others_apart():
     genome = Genome(rule, lambda _: Layout(()))
     genomes = genome.start().expand(4, -1).clone()
     genomes[:, 0] = torch.tensor([0.2, 0.7, 0.6, 0.9])  # the coefficient
-    genomes[2, 1] = 0.99  # another function
+    genomes[:, -1] = 0.99  # the last node is the output
+    genomes[2, 4] = 0.99  # another function of it
     groups = genome.express(genomes)
     assert [group.members.tolist() for group in groups] == [[0, 1, 3], [2]]
     assert all(isinstance(value, int) for group in groups for value in group.tree.wiring)
@@ -117,6 +118,17 @@ def test_individuals_of_one_wiring_live_together_and_others_apart():
     plain, _ = genome.individual(genomes[2])
     assert plain.wiring == groups[1].tree.wiring
     assert plain.expression() == groups[1].tree.expression()
+
+
+def test_nodes_that_are_not_read_do_not_part_individuals():
+    rule = RULES["evolved_formula"](nodes=3, functions=("add", "mul"), constants=())
+    genome = Genome(rule, lambda _: Layout(()))
+    wiring = [[1, 0, 1, 0, 3, 2, 0, 0, 0, 3], [1, 0, 1, 1, 2, 2, 1, 4, 3, 3], [0, 0, 1, 0, 3, 2, 0, 0, 0, 3]]
+    limits = torch.tensor([gene.high + 1 for gene in rule.wiring], dtype=torch.float64)
+    genomes = (torch.tensor(wiring, dtype=torch.float64) + 0.5) / limits
+    groups = genome.express(genomes)
+    assert [group.members.tolist() for group in groups] == [[0, 1], [2]]
+    assert groups[0].tree.wiring == (1, 0, 1, 0, 3, 2, 0, 0, 0, 3)
 
 
 def test_what_a_formula_does_not_read_is_not_asked_for():

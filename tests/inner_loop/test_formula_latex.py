@@ -82,3 +82,16 @@ def test_many_factors_are_not_multiplied_out():
         "*".join(["(pre + post + w + 1)", "(pre - w + 2)", "(post*3 + pre - 4)"] * 3), {}, "step", []
     )
     assert len(terms(program)) == 1
+
+
+def test_one_over_a_coefficient_is_a_fraction():
+    program = compile_program("post * (2 + 1 / mu)", {}, "step", ["mu"])
+    assert r"\frac{1}{\mu}" in latex(program)
+    assert "1/μ" in plain(program)
+
+
+def test_sums_over_neurons_are_written_as_sums():
+    program = compile_program("post * (pre - explained) + reconstruction", {}, "step", [])
+    assert r"\left(\sum_{k \leq i} y_k w_{kj}\right)" in latex(program)
+    assert "(Σ_k≤i y_k w_kj)" in plain(program)
+    assert "(Σ_k y_k w_kj)" in plain(program)

@@ -4,7 +4,8 @@
 
 {kind: evolved_formula, nodes: 12, inputs: [pre, post, w, rpe]} has 3 nodes + 1 genes, each a whole number; every
 searcher can drive it, `mu_plus_lambda` is made for it. Each individual has a formula of its own, and individuals with
-the same wiring live together. A champion is written with its wiring as plain numbers; take them out to search again.
+the same active nodes live together. A champion is written with its wiring as plain numbers; take them out to search
+again.
 
 Jordan, Schmidt, Senn & Petrovici 2021, whose functions are + - * / and the constants 0.1, 1 and 10, and whose mutations
 move nodes: the defaults here.
@@ -13,6 +14,7 @@ move nodes: the defaults here.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 import sympy
@@ -90,6 +92,14 @@ class EvolvedFormula(LocalRule):
             if isinstance(value, int | float) and not low <= value <= high:
                 raise wrong(f"has {value} at place {place}, wanted a number in [{low}, {high}]")
         return wiring
+
+    def structure(self, numbers: Sequence[int]) -> list[int]:
+        """A genome's numbers (of those places that are genes) with 0 for the nodes that its formula does not read."""
+        given = iter(numbers)
+        genome = [int(v) if isinstance(v, int | float) else next(given) for v in self.wiring]
+        read = cartesian.active(genome, len(_terminals(self)), self.functions)
+        whole = [value if place // cartesian.GENES in read else 0 for place, value in enumerate(genome[:-1])]
+        return [*whole, genome[-1]]
 
     def expression(self) -> sympy.Expr | None:
         """f, simplified as it was put together; None if the wiring makes none. The wiring is plain numbers."""
