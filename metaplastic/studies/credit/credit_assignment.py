@@ -161,9 +161,9 @@ class CreditAssignment(Study):
     name: ClassVar[str] = "credit-assignment"
     title: ClassVar[str] = "Credit assignment: bias and variance of learning rules, measured"
     question: ClassVar[str] = (
-        "How far is the change that a learning rule makes of a decision from the gradient: in the mean (bias), and in "
-        "how it scatters (variance)? What part of it is along the gradient, and how far does a step really move the "
-        "objective? Richards et al. 2019 sketch the answer in figures 2 and 3."
+        "Richards et al. 2019 sketch, in figures 2 and 3, where learning rules lie. How far is the change that a rule "
+        "makes of a decision really from the gradient: in the mean (bias), and in how it scatters (variance)? What "
+        "part of it is along the gradient, and how far does a step move the objective?"
     )
     method: ClassVar[str] = (
         "A network of 64-20-20-10 tanh neurons names the 898 digits of the search pool (8 x 8 pixels). Every layered "
