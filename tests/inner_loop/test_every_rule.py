@@ -28,6 +28,8 @@ from metaplastic.inner_loop.sequence_life import stacked
 AGENTS = {"a2c", "augment"}
 """rules of agents in closed loops, which have lives of another kind (test_agents.py, test_augment.py)"""
 LIVING = [name for name in RULES if name not in AGENTS]
+TRAINED = {"differentiable_plasticity", "backpropamine"}
+"""rules whose `eta` is a synapse's own; their rate is the training's"""
 WITHOUT_RATE = {name for name in LIVING if "eta" not in RULES[name].model_fields} - {"formula"}
 """nothing to set to 0: the fixed rule, and least squares, whose P starts at a number"""
 WITHOUT_SOURCE = {"formula", "fixed", "polynomial", "mlp", "evolved_formula"}
@@ -41,8 +43,20 @@ TOO_SHORT = {"full_force_spiking"}
 """a few steps are too few for its neurons to spike: that it learns at all is shown by its own tests"""
 KEPT = {"weights", "readout", "learned", "fixed", "inverse", "inverse_readout", "components"}
 """what least squares writes; its activity goes on from trial to trial"""
-NETWORK_SETTINGS: dict[str, dict[str, Any]] = {"rate_rnn": {"units": 8, "noise": 0.1}}
+NETWORK_SETTINGS: dict[str, dict[str, Any]] = {"rate_rnn": {"units": 8, "noise": 0.1}, "plastic_rnn": {}}
+HOMES = {"stdp": "rate_rnn", "reward_stdp": "rate_rnn"}
+"""rules that see nothing in a decision of one step"""
 SEQUENCES = [name for name in LIVING if issubclass(RULES[name], SequenceRule)]
+
+
+def network_of(kind: str):
+    """A small one."""
+    return NETWORKS[kind](**NETWORK_SETTINGS.get(kind, {"units": 8}))
+
+
+def rate(name: str, value: Any) -> dict[str, Any]:
+    """The rule's learning rate, set."""
+    return {"rate" if name in TRAINED else "eta": value}
 
 
 def rule_named(name: str, **given: Any):
@@ -62,12 +76,12 @@ def lived(name: str, *, individuals: int = 1, lifetime: list[int] | None = None,
     """Some lives of a rule, everything of them recorded that tells of the weights."""
     units, rule = given.pop("units", None), rule_named(name, **given)
     layered = isinstance(rule, LayeredRule)
-    decides = layered or (isinstance(rule, LocalRule) and rule.reads() <= Feedforward.signals)
+    decides = layered or (isinstance(rule, LocalRule) and rule.reads() <= Feedforward.signals and name not in HOMES)
     if decides:
         network, task, record = Feedforward(units=6, layers=2), TinyTask(trials=4, test_trials=1), ["learned_weights"]
     else:
-        kind = (rule.networks or ("rate_rnn",))[0]
-        network, task = NETWORKS[kind](**NETWORK_SETTINGS.get(kind, {"units": 8})), TinyTrials(trials=4, test_trials=2)
+        kind = HOMES.get(name, (rule.networks or ("rate_rnn",))[0])
+        network, task = network_of(kind), TinyTrials(trials=4, test_trials=2)
         record = ["output"] if isinstance(rule, SequenceRule) else ["weights"]
     if units is not None:
         network = network.model_copy(update={"units": units})
@@ -128,7 +142,7 @@ def test_lives_do_not_touch_each_other(name):
 def test_an_individuals_rate_is_its_own(name):
     rates = torch.tensor([0.02, 0.05, 0.02], dtype=torch.float64)
     one, other = (
-        told(lived(name, individuals=3, eta=Values(given)), name in SEQUENCES)
+        told(lived(name, individuals=3, **rate(name, Values(given))), name in SEQUENCES)
         for given in (rates, torch.tensor([0.02, 0.1, 0.02], dtype=torch.float64))
     )
     for part, value in one.items():
@@ -152,7 +166,7 @@ def test_without_a_rate_no_bit_of_a_weight_changes(name):
 def unlearned(name: str) -> Record:
     """The same brains with the rule that does nothing; all that they share is their birth."""
     rule = rule_named(name)
-    if isinstance(rule, LayeredRule) or rule.reads() <= Feedforward.signals:
+    if isinstance(rule, LayeredRule) or (rule.reads() <= Feedforward.signals and name not in HOMES):
         return lived("fixed")
     return lived(name, eta=0.0)
 
@@ -160,21 +174,21 @@ def unlearned(name: str) -> Record:
 @pytest.mark.parametrize("name", SEQUENCES)
 def test_a_trial_that_does_not_learn_or_has_no_rate_leaves_the_brain_as_it_was(name):
     rule, task = rule_named(name), TinyTrials()
-    network, keys = NETWORKS[rule.networks[0]](units=8), rng.fold(KEY, torch.arange(2))
+    network, keys = network_of(rule.networks[0]), rng.fold(KEY, torch.arange(2))
     like = torch.zeros((), dtype=torch.float64)
     trials: Trials = stacked([task.render(torch.arange(2), s, KEY) for s in range(rule.batch)], like)
 
-    def run(one, state, learns):
-        return one.trial(network, state, trials, keys, 2, learns)
+    def run(one, state, learns, number=2):
+        found = one.trial(network, state, trials, keys, number, learns)
+        reward = torch.ones(1, 2, rule.batch, dtype=torch.float64)
+        return found._replace(state=one.told(found.state, reward, 0 * reward)) if learns else found
 
     state = rule.born(network, task.spec, 1, keys, like)
     for number in range(2):
-        state = rule.trial(network, state, trials, keys, number, True).state
+        state = run(rule, state, True, number).state
     before = {part: value.clone() for part, value in state.items()}
     after = run(rule, state, False)
-    once = run(rule, state, True)
-    reward = torch.ones(once.output.shape[1:4], dtype=like.dtype)
-    learned = rule.told(once.state, reward, torch.zeros_like(reward))
+    learned = run(rule, state, True).state
     for part, value in before.items():
         assert torch.equal(state[part], value)  # what came in is not written to
         if part in KEPT:
@@ -182,7 +196,7 @@ def test_a_trial_that_does_not_learn_or_has_no_rate_leaves_the_brain_as_it_was(n
     if name not in TOO_SHORT:
         assert not torch.equal(run(rule, learned, False).output, run(rule, after.state, False).output)
     if name not in WITHOUT_RATE:
-        off = rule.model_copy(update={"eta": 0.0})
+        off = rule.model_copy(update=rate(name, 0.0))
         born = off.born(network, task.spec, 1, keys, like)
         unlearned = run(off, run(off, born, True).state, False)
         torch.testing.assert_close(unlearned.output, run(off, born, False).output, rtol=0, atol=0)
