@@ -84,7 +84,7 @@ class QAgrelStudy(Study):
         "The final accuracy is of the test images after the last epoch; the paper does not say of which images its is.",
     )
     references: ClassVar[Sequence[str]] = BatchQAgrel.references
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 5
 
     def run(self, run: Run) -> Result:
         """Train all rows, compare."""
