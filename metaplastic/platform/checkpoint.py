@@ -64,8 +64,8 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
     """
     with durable.writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for left in folder.glob(f"{durable.TEMPORARY}*"):  # of a process that died here
-            shutil.rmtree(left)
+    sweep(folder)
+    with durable.writing(folder):
         beside = Path(tempfile.mkdtemp(prefix=durable.TEMPORARY, dir=folder))
     try:
         for name, data in _files(checkpoint).items():
@@ -83,6 +83,17 @@ def save(folder: Path, checkpoint: Checkpoint, keep: int = 2) -> Path:
     for old in _forgotten(folder, keep):
         shutil.rmtree(old, ignore_errors=True)
     return final
+
+
+def sweep(folder: Path) -> None:
+    """Take away what a process left that died while it saved.
+
+    Raises:
+        DiskError: if the disk refuses.
+    """
+    with durable.writing(folder):
+        for left in folder.glob(f"{durable.TEMPORARY}*"):
+            shutil.rmtree(left)
 
 
 def load(folder: Path, last: int | None = None) -> Checkpoint | None:

@@ -126,6 +126,7 @@ def run_search(
     listeners.generation = state.generation if state else None
     try:
         directory.go_back_to(state.generation if state else -1)
+        checkpoints.sweep(directory.checkpoints)
         return _search(experiment, genome, searcher, state, listeners, stop_after)
     except DiskError as error:
         raise ConfigError(f"{error}; the search has stopped, {_go_on(listeners)}") from None

@@ -102,7 +102,7 @@ def test_a_real_search_is_timed_on_a_worker_and_told(tmp_path, monkeypatch, caps
     monkeypatch.setattr(
         sys, "argv", ["metaplastic", "estimate", str(small_file(tmp_path)), "--workers", "2", "--cpus", "2"]
     )
-    monkeypatch.setattr(sys, "argv", [*sys.argv, "--memory", "1G", "--seconds", "0.1", "--hours", "0.001"])
+    monkeypatch.setattr(sys, "argv", [*sys.argv, "--memory", "1G", "--seconds", "0.1", "--hours", "0.00001"])
     with pytest.raises(SystemExit) as stopped:
         cli.main()
     out, err = capsys.readouterr()
