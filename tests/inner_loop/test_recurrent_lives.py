@@ -78,16 +78,33 @@ def test_a_brain_learns_what_it_would_learn_alone(rule, name):
     assert not torch.allclose(state["recurrent"][0, 0], state["recurrent"][1, 0])
 
 
-@pytest.mark.parametrize("rule", [RFLO(), RFLO(feedback="symmetric"), SnAp1(), RTRL()])
+WRITERS = [
+    *(RFLO(), RFLO(feedback="symmetric"), SnAp1(), RTRL()),
+    EProp(optimiser="sgd", rate_weight=0.0, batch=S),
+    EProp(optimiser="sgd", rate_weight=0.0, batch=S, voltage_weight=0.5, feedback="random"),
+]
+
+
+@pytest.mark.parametrize("rule", WRITERS)
 def test_writing_at_every_step_is_writing_at_the_end_for_a_small_rate(rule):
-    changes = []
+    changes, name = [], rule.networks[0]
     for writes in ("trial", "step"):
-        born, state = taught(rule.model_copy(update={"writes": writes, "eta": 1e-7}), "leaky_rnn", writes=1)
+        born, state = taught(rule.model_copy(update={"writes": writes, "eta": 1e-7}), name, writes=1)
         changes.append({group: (state[group] - born[group]) / 1e-7 for group in GROUPS})
     worst = max(float((changes[0][group] - changes[1][group]).abs().max()) for group in GROUPS)
     assert worst < 1e-5 * float(changes[0]["recurrent"].abs().max())
-    born, state = taught(rule.model_copy(update={"writes": "step", "eta": 0.3}), "leaky_rnn", writes=1)
+    born, state = taught(rule.model_copy(update={"writes": "step", "eta": 0.3}), name, writes=1)
     assert float(((state["recurrent"] - born["recurrent"]) / 0.3 - changes[0]["recurrent"]).abs().max()) > 1e-4
+
+
+def test_rates_are_pulled_to_their_target_at_every_step_too():
+    rule = EProp(optimiser="sgd", eta=1e-7, writes="step", batch=S, rate_target=2000.0)
+    free, pulled = (
+        taught(rule.model_copy(update={"rate_weight": weight}), "spiking_rnn", writes=1)[1] for weight in (0.0, 5.0)
+    )
+    change = (pulled["input"] - free["input"]).sum(-1)  # inputs are spikes: more weight is more current
+    assert (change >= 0).all()
+    assert (change > 0).any()
 
 
 def test_each_group_has_the_rate_of_its_gene():

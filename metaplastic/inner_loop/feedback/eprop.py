@@ -12,6 +12,7 @@ gradient is how a spike moves the other neurons, and the reset.
 
 (1) to (4) need N^2 numbers a stream and step. The same sum is a scan back in time over the neuron's own voltage and
 threshold, `adjoint.py` (5) to (7), and one product a trial; `traced` is the definition, and the tests hold them equal.
+With `writes: step` the traces are carried (`eprop_online.py`).
 """
 
 from __future__ import annotations
@@ -23,16 +24,25 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from metaplastic.core import Number, TaskSpec
+from metaplastic.core import Network, Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
+from metaplastic.inner_loop.feedback.eprop_online import no_traces, step_gradient, traces_after
 from metaplastic.inner_loop.feedback.rflo import random_feedback
-from metaplastic.inner_loop.gradient.descent import Gradients
+from metaplastic.inner_loop.gradient.descent import Gradients, error_by_output, step_weights
 from metaplastic.inner_loop.gradient.spiking_costs import SpikingCosts
 from metaplastic.inner_loop.gradient.spiking_gradient import spiking_gradient
 from metaplastic.inner_loop.networks.recurrent import Recurrent, brain_number
 from metaplastic.inner_loop.networks.sizes import active
-from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking
-from metaplastic.inner_loop.rules.sequence import State
+from metaplastic.inner_loop.networks.spiking import (
+    SpikeTape,
+    Spiking,
+    SpikingRNN,
+    advanced,
+    at_rest,
+    surrogate,
+    tensors,
+)
+from metaplastic.inner_loop.rules.sequence import Lived, State, Trials
 
 
 class EProp(SpikingCosts):
@@ -54,6 +64,8 @@ class EProp(SpikingCosts):
     """of the outputs at the judged steps (code)"""
     rate_weight: Annotated[Number, Evolves(0)] = 2.0
     """of the cost of rates that are not the target (code: 1, without the 1/2)"""
+    writes: Annotated[Option, Options("trial", "step")] = "trial"
+    """when the weights change"""
     feedback: Annotated[Option, Options("symmetric", "random", "adaptive")] = "symmetric"
     """B of (5)"""
     feedback_gain: Annotated[Number, Evolves(0)] = 1.0
@@ -74,6 +86,35 @@ class EProp(SpikingCosts):
         net = network.tensors(state)
         costs = self.costs(net, tape, state)
         return spiking_gradient(net, tape, error, self.carrier(net, state), costs, through_others=False)
+
+    def trial(
+        self, network: Network, state: State, trials: Trials, key: Int[Tensor, " L"], number: int, learns: bool
+    ) -> Lived:
+        """Run, and descend at the end or at each step."""
+        if self.writes == "trial" or not learns:
+            return super().trial(network, state, trials, key, number, learns)
+        assert isinstance(network, SpikingRNN)
+        return self._written_each_step(network, state, trials)
+
+    def _written_each_step(self, network: SpikingRNN, state: State, trials: Trials) -> Lived:
+        seen, share = network.shown(trials.x), step_weights(trials.w, str(self.weighing))
+        lives, streams, neurons = state["alpha"].shape[:2], seen.shape[2], state["alpha"].shape[2]
+        cells = at_rest(state["alpha"].new_zeros(*lives, streams, neurons))
+        traces = no_traces(cells.fired, seen.shape[-1] + neurons)
+        fired, outputs, rates = torch.zeros_like(cells.fired), [], []
+        for step in range(len(seen)):
+            net, now = tensors(state), slice(step, step + 1)
+            pre = torch.cat([seen[step].expand(*lives, streams, -1), cells.fired], -1)
+            cells = advanced(net, cells, torch.einsum("lsi,plni->plsn", seen[step], net.input * net.drive.mT))
+            traces = traces_after(net, traces, cells, surrogate(net, cells.distance, cells.free), pre)
+            outputs.append(traces.fired @ net.readout.mT)
+            rates.append(cells.fired)
+            fired = fired + cells.fired
+            error = error_by_output(outputs[-1][None], trials.y[now], share[now], str(self.loss))[0]
+            pulls = self.pulls(net, cells, fired / (step + 1), len(seen), state)
+            found = step_gradient(net, traces, error, self.carrier(net, state), pulls, seen.shape[-1])
+            state = self.descended(state, found)
+        return Lived(torch.stack(outputs), state, {"rates": torch.stack(rates)})
 
     def carrier(self, net: Spiking, state: State) -> Float[Tensor, "P L A N"]:
         """B now."""

@@ -20,7 +20,7 @@ from metaplastic.core import Network, Number, TaskSpec
 from metaplastic.fields import Evolves
 from metaplastic.inner_loop.gradient.descent import Descent
 from metaplastic.inner_loop.networks.recurrent import brain_number
-from metaplastic.inner_loop.networks.spiking import SpikeTape, Spiking, distances
+from metaplastic.inner_loop.networks.spiking import Cells, SpikeTape, Spiking, distances
 from metaplastic.inner_loop.rules.sequence import State
 
 
@@ -51,12 +51,27 @@ class SpikingCosts(Descent):
     def costs(self, net: Spiking, tape: SpikeTape, state: State) -> Costs:
         """Derivatives of (1) and (2)."""
         dt = state["dt"][..., None, None]
-        weight, target, voltage = (
-            brain_number(number, dt)[:, None, None, None]
-            for number in (self.rate_weight, self.rate_target, self.voltage_weight)
-        )
+        weight, target, voltage = self._numbers(dt)
         direct = voltage_pull(net, tape, voltage) if bool((voltage > 0).any()) else None
         return Costs(rate_pull(tape, dt, target / 1000, weight), direct)
+
+    def pulls(
+        self, net: Spiking, cells: Cells, rate: Float[Tensor, "P L S N"], steps: int, state: State
+    ) -> tuple[Float[Tensor, "P L S N"], Float[Tensor, "P L S N"], Float[Tensor, "P L S N"]]:
+        """Derivatives at one step of `steps`, by spike, voltage and adaptation; `rate` is the mean z so far."""
+        dt = state["dt"][..., None, None]
+        weight, target, voltage = self._numbers(dt)
+        level = net.theta + net.beta * cells.adaptation
+        gap = net.theta * cells.distance
+        above, below = gap.clamp(min=0), (-gap - 2 * level).clamp(min=0)
+        scale = 2 * voltage / steps
+        spike = weight * (rate.mean(2, keepdim=True) / dt - target / 1000) / (steps * dt)
+        return spike.expand_as(gap), scale * (above - below), -scale * net.beta * (above + below)
+
+    def _numbers(self, like: Tensor) -> tuple[Tensor, ...]:
+        """Weight and target of (1), weight of (2), [P or 1, 1, 1, 1]."""
+        fields = (self.rate_weight, self.rate_target, self.voltage_weight)
+        return tuple(brain_number(number, like)[:, None, None, None] for number in fields)
 
 
 def rate_pull(

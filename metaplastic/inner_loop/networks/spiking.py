@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal, NamedTuple
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic import rng
@@ -168,26 +168,59 @@ def distances(net: Spiking, seen: Float[Tensor, "T L S I"]) -> Float[Tensor, "T 
     return run_steps(net, seen)[2]
 
 
+class Cells(NamedTuple):
+    """What neurons are between two steps."""
+
+    potential: Float[Tensor, "P L S N"]
+    adaptation: Float[Tensor, "P L S N"]
+    rest: Float[Tensor, "P L S N"]
+    """steps until the next spike is possible"""
+    fired: Float[Tensor, "P L S N"]
+    """z_t"""
+    distance: Float[Tensor, "P L S N"]
+    """d_t"""
+    free: Bool[Tensor, "P L S N"]
+    """not refractory"""
+
+
+def at_rest(like: Float[Tensor, "P L S N"]) -> Cells:
+    """Before a trial."""
+    zero = torch.zeros_like(like)
+    return Cells(zero, zero, zero, zero, zero, torch.ones_like(like, dtype=torch.bool))
+
+
+def advanced(net: Spiking, cells: Cells, current: Float[Tensor, "P L S N"]) -> Cells:
+    """(1) to (3) of one step; `current` is what the input brings."""
+    z = cells.fired
+    adaptation = net.rho * cells.adaptation + z
+    current = current + z @ (net.recurrent * net.drive.mT).mT - net.theta * z
+    potential = net.alpha * cells.potential + current
+    distance = (potential - net.beta * adaptation) / net.theta - 1
+    free = cells.rest <= 0
+    fired = ((distance > 0) & free).to(z)
+    rest = (cells.rest + net.refractory * fired - 1).clamp(min=0)
+    return Cells(potential, adaptation, rest, fired, distance, free)
+
+
+def surrogate(
+    net: Spiking, distance: Float[Tensor, "*T P L S N"], free: Bool[Tensor, "*T P L S N"]
+) -> Float[Tensor, "*T P L S N"]:
+    """psi of (4)."""
+    return (1 - distance.abs()).clamp(min=0) * (net.dampening / net.theta) * free
+
+
 def run_steps(
     net: Spiking, seen: Float[Tensor, "T L S I"]
 ) -> tuple[Float[Tensor, "T1 P L S N"], Float[Tensor, "T P L S N"], Float[Tensor, "T P L S N"]]:
     """Spikes (those of step 0 are none), psi_t and d_t: one product for all inputs, a loop over time for the rest."""
-    distance = torch.einsum("tlsi,plni->tplsn", seen, net.input * net.drive.mT)
-    spikes = distance.new_zeros(len(seen) + 1, *distance.shape[1:])
-    free = torch.empty_like(distance, dtype=torch.bool)
-    potential, adaptation, rest = (torch.zeros_like(distance[0]) for _ in range(3))
-    to_post, ratio = (net.recurrent * net.drive.mT).mT, net.beta / net.theta
+    current = torch.einsum("tlsi,plni->tplsn", seen, net.input * net.drive.mT)
+    spikes = current.new_zeros(len(seen) + 1, *current.shape[1:])
+    free = torch.empty_like(current, dtype=torch.bool)
+    cells = at_rest(current[0])
     for step in range(len(seen)):
-        z = spikes[step]
-        adaptation.mul_(net.rho).add_(z)
-        potential.mul_(net.alpha).add_(distance[step]).add_(z @ to_post).addcmul_(net.theta, z, value=-1)
-        torch.div(potential, net.theta, out=distance[step])
-        distance[step].sub_(1).addcmul_(ratio, adaptation, value=-1)
-        torch.le(rest, 0, out=free[step])
-        spikes[step + 1] = (distance[step] > 0) & free[step]
-        rest.addcmul_(net.refractory, spikes[step + 1]).sub_(1).clamp_(min=0)
-    slope = (1 - distance.abs()).clamp_(min=0).mul_(net.dampening / net.theta).mul_(free)
-    return spikes, slope, distance
+        cells = advanced(net, cells, current[step])
+        spikes[step + 1], current[step], free[step] = cells.fired, cells.distance, cells.free
+    return spikes, surrogate(net, current, free), current
 
 
 def filtered(current: Float[Tensor, "T *B"], kappa: Float[Tensor, "..."]) -> Float[Tensor, "T *B"]:
