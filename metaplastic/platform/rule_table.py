@@ -55,6 +55,7 @@ EVIDENCE: dict[str, Evidence] = {
     "node_perturbation": Evidence("without noise nothing is learned", "exactly 0", "test_rules.py"),
     "miconi17": Evidence("the authors' loop", "to 1e-15", "test_rules.py"),
     "q_agrel": Evidence("gradient of delta² / 2", "see the test", "test_decision_life.py"),
+    "plasticity_pool": Evidence("its terms are FA, errors, Oja's subspace", "to 1e-10", "test_plasticity_pool.py"),
     "differentiable_plasticity": Evidence(
         "completes half-seen patterns",
         ".97 of 16 bits (plain network .78), 2,000 trials",

@@ -108,6 +108,38 @@ def test_a_planted_rule_is_found_again_by_least_squares_on_its_changes():
     assert found == {"110": 1.0, "021": -1.0}
 
 
+@pytest.mark.slow
+def test_a_planted_rule_is_found_again_by_the_gradient_through_lives():
+    """27 coefficients from 0, told only how the weights of Oja's lives should have been at every step."""
+    x, start = draw(8, P, L, 1, PRE, seed=2), draw(P, L, 3, PRE, seed=5)
+    program = polynomial(terms=dict.fromkeys(ALL, 0.0)).program()
+
+    def life(theta: torch.Tensor) -> torch.Tensor:
+        w, seen = start, []
+        parameters = {f"theta_{name}": value.reshape(1, 1, 1, 1) for name, value in zip(ALL, theta, strict=True)}
+        parameters["eta"] = torch.full((1, 1, 1, 1), 0.1, dtype=torch.float64)
+        for pre in x:
+            signals = {"pre": pre, "post": (w * pre).sum(3, keepdim=True)}
+            w, _ = to_torch.step(program, parameters, w, {}, signals)
+            seen.append(w)
+        return torch.stack(seen)
+
+    planted = {"110": 1.0, "021": -1.0}
+    wanted = life(torch.tensor([planted.get(name, 0.0) for name in ALL], dtype=torch.float64))
+    theta = torch.zeros(27, dtype=torch.float64, requires_grad=True)
+    descent = torch.optim.LBFGS([theta], max_iter=200, line_search_fn="strong_wolfe", tolerance_change=1e-16)
+
+    def error() -> torch.Tensor:
+        descent.zero_grad()
+        away = (life(theta) - wanted).square().sum()
+        away.backward()
+        return away
+
+    descent.step(error)  # pyright: ignore[reportArgumentType]
+    found = {name: round(value, 2) for name, value in zip(ALL, theta.tolist(), strict=True) if abs(value) > 0.05}
+    assert found == planted
+
+
 # the small network
 
 

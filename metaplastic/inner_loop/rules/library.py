@@ -21,6 +21,7 @@ from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
 from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
+from metaplastic.inner_loop.plastic.plasticity_pool import PlasticityPool
 from metaplastic.inner_loop.relaxation.contrastive import ContrastiveHebbian
 from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
@@ -92,6 +93,7 @@ RULES: dict[str, type[Rule]] = {
     "reinforce": Reinforce,
     "batch_node_perturbation": BatchNodePerturbation,
     "weight_perturbation": WeightPerturbation,
+    "plasticity_pool": PlasticityPool,
     "differentiable_plasticity": DifferentiablePlasticity,
     "backpropamine": Backpropamine,
     "a2c": A2C,
