@@ -8,8 +8,8 @@ network learns to be stable under its own output. J and W_fb stay as they were b
 it judges and 0 elsewhere; weights are written at all steps of a trial. `runs_on`: a trial goes on from where the last
 ended, as a pattern generator does; else it starts anew. In the test nothing is written and the network runs freely.
 
-Works with (recalled): N = 1000, density .1, g = 1.5, dt = tau / 10, update every 2 steps, P_0 = I. With fewer neurons
-g nearer to 1 is needed (docs/rules/rls.md).
+Works with (recalled): N = 1000, density .1, g = 1.5, dt = tau / 10, update every 2 steps, P_0 = I. With 300 neurons
+g 1.2 is safer (docs/studies/force.md).
 """
 
 from __future__ import annotations

@@ -90,7 +90,7 @@ class ForceStudy(Study):
         *FullForceSpiking.references[:1],
         "Laje & Buonomano 2013, Robust timing and motor patterns by taming chaos, Nat Neurosci 16:925",
     )
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 1
 
     def run(self, run: Run) -> Result:
         """Train, let run, measure."""

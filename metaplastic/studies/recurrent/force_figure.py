@@ -42,17 +42,17 @@ def draw(found: Found) -> list[Drawing]:
 @styled
 def panels(found: Found) -> Any:
     """A row for each rule."""
-    rows = [("FORCE", found.force, CHAMPION), ("full-FORCE", found.full_force, START)]
-    rows.append(("FORCE, g 1.5", found.chaotic, OFF))
+    rows = [("FORCE", found.force, CHAMPION, 2e-2), ("full-FORCE", found.full_force, START, 2e-2)]
+    rows.append(("FORCE, g 1.5", found.chaotic, OFF, 2e-2))
     if found.spiking:
-        rows.append(("with spikes", found.spiking, OTHERS[0]))
+        rows.append(("full-FORCE with spikes", found.spiking, OTHERS[0], 0.1))
     if found.oscillation:
-        rows.append(("oscillation", found.oscillation, OTHERS[1]))
+        rows.append(("full-FORCE, its own oscillation", found.oscillation, OTHERS[1], 0.1))
     figure = new_figure(1.35 * len(rows))
     axes = figure.subplots(len(rows), 2, width_ratios=(1.6, 1), squeeze=False)
-    for (name, drawn, colour), (left, right) in zip(rows, axes, strict=True):
+    for (name, drawn, colour, bound), (left, right) in zip(rows, axes, strict=True):
         _curve(left, name, drawn, colour)
-        _errors(right, drawn, colour)
+        _errors(right, drawn, colour, bound)
     axes[-1, 0].set_xlabel("period")
     axes[-1, 1].set_xlabel("period of free running")
     return figure
@@ -67,10 +67,10 @@ def _curve(axes: Any, name: str, drawn: Drawn, colour: str) -> None:
     axes.set(title=name, ylim=(-2.2, 2.2), ylabel="z")
 
 
-def _errors(axes: Any, drawn: Drawn, colour: str) -> None:
+def _errors(axes: Any, drawn: Drawn, colour: str, bound: float) -> None:
     periods = range(1, 1 + drawn.error.shape[1])
     axes.plot(periods, drawn.error.T.clamp(1e-7, 10), color=colour, linewidth=0.8)
-    axes.axhline(2e-2, color=INK, linewidth=0.8, linestyle=":")
+    axes.axhline(bound, color=INK, linewidth=0.8, linestyle=":")
     axes.set(yscale="log", ylabel="nMSE", ylim=(1e-6, 20))
     whole_numbers(axes)
 

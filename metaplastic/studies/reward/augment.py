@@ -81,7 +81,7 @@ class AugmentStudy(Study):
         "is 90 % of the last 50 trials, it has failed: a row of its own.",
     )
     references: ClassVar[Sequence[str]] = Augment.references
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 2
 
     def run(self, run: Run) -> Result:
         """Two populations and two controls."""
