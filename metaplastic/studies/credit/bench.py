@@ -37,6 +37,8 @@ EPSILON = 0.02
 """exploring of the policy of the chosen value: `MaxBoltzmann`'s default"""
 SMOOTHING = 0.95
 """what is kept of the expected reward at a minibatch"""
+NEARLY = 0.03
+"""share of right answers that a smaller learning rate is worth: large ones break later"""
 TOGETHER = 100
 """single updates that a mean update is the mean of"""
 
@@ -295,9 +297,10 @@ def learn(
 def best_rate(
     bench: Bench, one: Contestant, factors: Sequence[float], steps: int, decisions: int
 ) -> tuple[float, Float[Tensor, " P"]]:
-    """The factor with which most images are named right, and the share of all; each is an individual."""
+    """The least factor whose worst birth names nearly as many images right as any, and those shares of all factors."""
     brains = learn(bench, one, birth(bench, one, len(factors)), factors, range(steps), decisions).brains
     right = torch.stack(
-        [accuracy(one, brains.net, bench.material, vectors).mean() for vectors in flat(brains.net.weights)]
+        [accuracy(one, brains.net, bench.material, vectors).min() for vectors in flat(brains.net.weights)]
     )
-    return factors[int(right.argmax())], right
+    enough = right >= right.max() - NEARLY
+    return min(factor for factor, is_enough in zip(factors, enough, strict=True) if is_enough), right

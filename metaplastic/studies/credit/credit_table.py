@@ -126,11 +126,12 @@ def _places(courses: Sequence[Course]) -> list[Claim]:
 
 
 def _three(course: Course, name: str) -> str:
-    """Means over seeds at the three moments; samples are the median's, which may be infinite."""
+    """Means over seeds at the three moments; scatter and samples, which may be infinite, are medians."""
     values = []
     for moment in (BIRTH, MIDWAY, AFTER):
         seeds = course.of(name, moment)
-        value = float(np.median(seeds)) if name.endswith("samples") else float(nan_mean(seeds))
+        median = name == "noise" or name.endswith("samples")
+        value = float(np.nanmedian(seeds)) if median and np.isfinite(seeds).any() else float(nan_mean(seeds))
         values.append("never" if value == np.inf else f"{value:.2f}" if abs(value) < 10 else f"{value:,.0f}")
     return " → ".join(values)
 
