@@ -33,6 +33,7 @@ class Evidence(NamedTuple):
 
 
 UNSUPERVISED = "test_unsupervised_rules.py"
+TRANSPORT, PERTURBATION = "test_feedback_transport.py", "test_perturbation_rules.py"
 GRADIENTS = "test_recurrent_gradients.py"
 EVIDENCE: dict[str, Evidence] = {
     "hebbian": Evidence("grows along PC1 without limit", "cos .996, length 3e8 after 2,000 inputs", "test_rules.py"),
@@ -72,6 +73,29 @@ EVIDENCE: dict[str, Evidence] = {
     "rflo": Evidence("three sines, loss ≤ 10 times BPTT's", "1.4 times, 10,000 trials", "test_rflo_notebook.py"),
     "eprop": Evidence("autograd, spikes to others detached", "to 1e-9, LIF and ALIF", "test_eprop.py"),
     "eprop_reward": Evidence("autograd of its losses; errors as they come", "to 1e-9", "test_eprop_reward.py"),
+    "batch_backprop": Evidence("autograd, any depth and activation", "to 1e-10", TRANSPORT),
+    "feedback_alignment": Evidence(
+        "B = W is backprop; angle to it falls from 90°", "to 1e-10; 94° to 17°, 200 batches", TRANSPORT
+    ),
+    "direct_feedback_alignment": Evidence(
+        "B = W is backprop, one hidden layer; angle falls", "to 1e-10; 85° to 24°, 200 batches", TRANSPORT
+    ),
+    "sign_symmetry": Evidence("share of signs; concordance 0 is alignment", "within .02; to 1e-10", TRANSPORT),
+    "kolen_pollack": Evidence("W - B falls as (1 - decay)^t", "to 1e-10", TRANSPORT),
+    "weight_mirror": Evidence("cos(B, W) > .99, 10⁴ noises, linear", "≥ .9987; the authors' loop to 1e-10", TRANSPORT),
+    "agrel": Evidence("mean over answers: gradient of cross-entropy", "to 1e-10", TRANSPORT),
+    "batch_q_agrel": Evidence(
+        "gradient of (r - q_s)² / 2; MNIST level with backprop",
+        "to 1e-10; 95.4 to 96.1 %, backprop 95.4 to 96.4",
+        TRANSPORT,
+    ),
+    "reinforce": Evidence("mean over answers: gradient of E[R], any baseline", "to 1e-10", TRANSPORT),
+    "batch_node_perturbation": Evidence("learns nodes + 2 times slower (4 nodes: 6)", "6.3 times", PERTURBATION),
+    "weight_perturbation": Evidence(
+        "cosine √(n / (n + N + 1)); learns N + 2 times slower (26)",
+        ".345 (.337), .752 (.750); 27.3 times",
+        PERTURBATION,
+    ),
 }
 """kind -> what was measured"""
 
