@@ -100,7 +100,7 @@ class EPropEvidence(Study):
         "Morcos & Harvey 2016, History-dependent variability in population dynamics during evidence accumulation in "
         "cortex, Nat Neurosci 19:1672",
     )
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 7
 
     def run(self, run: Run) -> Result:
         """Train all rules side by side."""
