@@ -96,6 +96,15 @@ EVIDENCE: dict[str, Evidence] = {
         ".345 (.337), .752 (.750); 27.3 times",
         PERTURBATION,
     ),
+    "augment": Evidence(
+        "tags gain dq_a / dw; 99.45 % of networks, median 4,100 trials", "to 1e-10; 99.8 %, 3,988", "test_augment.py"
+    ),
+    "force": Evidence("ridge regression; four sines by itself, nMSE ≤ .02", "to 1e-10; 8 of 8 networks", "test_rls.py"),
+    "full_force": Evidence("W r = F follows the teacher; nMSE ≤ .02", "to 1e-12; 8 of 8 networks", "test_rls.py"),
+    "full_force_spiking": Evidence(
+        "a step by hand; nMSE ≤ .1", "to 1e-12; 6 of 6 networks", "test_full_force_spiking.py"
+    ),
+    "innate": Evidence("comes back to its trajectory", "less than .45 of the deviation, 3 of 3", "test_rls.py"),
 }
 """kind -> what was measured"""
 
