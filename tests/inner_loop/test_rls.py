@@ -28,7 +28,7 @@ def seen(seed: int, *shape: int) -> torch.Tensor:
 @pytest.mark.parametrize("forgetting", [1.0, 0.9])
 def test_every_step_is_the_ridge_regression_of_all_steps_so_far(forgetting):
     r, target = seen(1, T, B, N), seen(2, T, B, A)
-    alpha, lam = torch.tensor([0.1, 1.0, 7.0]).double(), torch.full((B,), forgetting).double()
+    alpha, lam = torch.tensor([0.1, 1.0, 7.0]).double(), torch.full((B,), forgetting, dtype=torch.float64)
     w, inverse = torch.zeros(B, A, N).double(), rls.start(alpha, N)
     for t in range(T):
         error = (w * r[t][:, None]).sum(-1) - target[t]
@@ -44,9 +44,11 @@ def test_p_is_the_inverse_of_what_was_seen_and_stays_symmetric():
         gain = rls.gain(inverse, r[t], torch.ones(B).double())
         inverse = gain.inverse
         assert torch.equal(inverse, inverse.mT)
-        assert torch.allclose((inverse * r[t][:, None]).sum(-1), gain.k, atol=1e-12)  # Parga et al. 2022, eq. 34
+        assert torch.allclose(
+            (inverse * r[t][:, None]).sum(-1), gain.k, rtol=0, atol=1e-12
+        )  # Parga et al. 2022, eq. 34
     square = torch.einsum("tbi,tbj->bij", r, r) + alpha[:, None, None] * torch.eye(N)
-    assert torch.allclose(inverse, torch.linalg.inv(square), atol=1e-12)
+    assert torch.allclose(inverse, torch.linalg.inv(square), rtol=0, atol=1e-12)
 
 
 def test_a_lane_that_does_not_write_keeps_every_bit():
@@ -127,7 +129,7 @@ def test_a_student_whose_sums_are_its_teachers_follows_it():
     j, u, w_out = 0.3 * seen(7, N, N), seen(8, N, 1), 0.2 * seen(9, 1, N)
     x = seen(10, N)
     plant = student.Plant(
-        fixed=j[None, None], feedback=u[None, None], leak=torch.full((1, N), 0.1).double(),
+        fixed=j[None, None], feedback=u[None, None], leak=torch.full((1, N), 0.1, dtype=torch.float64),
         current=seen(11, 1, N, 1), gain=torch.ones(1).double(), white=torch.zeros(1, N).double(), is_noisy=False,
         activation="tanh", teaches=True,
     )  # fmt: skip
@@ -145,9 +147,9 @@ def test_a_student_whose_sums_are_its_teachers_follows_it():
         torch.ones(1).double(), torch.zeros(1, dtype=torch.int64),
     )  # fmt: skip
     after = student.run(plant, start, lesson).student
-    assert torch.allclose(after.shadow, after.x, atol=1e-12)
-    assert torch.allclose(after.aim, after.told[..., :N], atol=1e-12)
-    assert torch.allclose(after.x[0, 0], walk, atol=1e-12)
+    assert torch.allclose(after.shadow, after.x, rtol=0, atol=1e-12)
+    assert torch.allclose(after.aim, after.told[..., :N], rtol=0, atol=1e-12)
+    assert torch.allclose(after.x[0, 0], walk, rtol=0, atol=1e-12)
 
 
 @pytest.mark.parametrize("rule", [Force(), FullForce()])
