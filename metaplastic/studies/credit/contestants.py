@@ -56,6 +56,7 @@ ENTRIES: dict[str, tuple[Entry, ...]] = {
     "sign_symmetry": (("SS", "sign symmetry", TRANSPORT, {}, ERROR),),
     "kolen_pollack": (("KP", "Kolen-Pollack", TRANSPORT, {"decay": 0.001}, ERROR),),
     "weight_mirror": (("WM", "weight mirror", TRANSPORT, {"normalise": "birth"}, ERROR),),
+    "plasticity_pool": (("PP", "plasticity pool, at its start", TRANSPORT, {}, ERROR),),
     "batch_node_perturbation": (("NP", "node perturbation", PERTURBED, {"cost": "squared_error"}, ERROR),),
     "weight_perturbation": (("WP", "weight perturbation", PERTURBED, {"cost": "squared_error"}, ERROR),),
     "reinforce": (("RE", "REINFORCE", REWARDED, {}, REWARD),),

@@ -193,7 +193,7 @@ class CreditAssignment(Study):
     references: ClassVar[Sequence[str]] = (
         "Richards et al. 2019, A deep learning framework for neuroscience, Nat Neurosci 22:1761, figures 2 and 3",
     )
-    minutes: ClassVar[float | None] = 3
+    minutes: ClassVar[float | None] = 3.3
 
     def run(self, run: Run) -> Result:
         """Follow every rule, compare."""

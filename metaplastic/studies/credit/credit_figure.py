@@ -94,12 +94,13 @@ def _points(axes: Any, courses: Sequence[Course], moment: int) -> None:
 
 
 def _label(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
-    """Write each label beside its point, at the first of some places that is free; points as near as dots share one."""
+    """Write each label beside its point, at the first of some places that is free; points of a family that touch share one."""
     to_points = 72 / axes.figure.dpi
     spots = [axes.transData.transform((x, y)) * to_points for x, y, _, _ in labels]
     heaps: list[tuple[Any, list[str], str]] = []
     for spot, (_, _, text, colour) in zip(spots, labels, strict=True):
-        close = [texts for other, texts, _ in heaps if np.hypot(*(spot - other)) < HEIGHT]
+        same = [(other, texts) for other, texts, own in heaps if own in (colour, COLOURS[EXACT])]
+        close = [texts for other, texts in same if np.hypot(*(spot - other)) < HEIGHT]
         if close:
             close[0].append(text)
         else:
