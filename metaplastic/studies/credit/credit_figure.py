@@ -94,7 +94,7 @@ def _points(axes: Any, courses: Sequence[Course], moment: int) -> None:
 
 
 def _label(axes: Any, labels: list[tuple[float, float, str, str]]) -> None:
-    """Write each label beside its point, at the first of some places that is free; points of a family that touch share one."""
+    """Write each label beside its point, where it covers least; points of a family that touch share one."""
     to_points = 72 / axes.figure.dpi
     spots = [axes.transData.transform((x, y)) * to_points for x, y, _, _ in labels]
     heaps: list[tuple[Any, list[str], str]] = []
