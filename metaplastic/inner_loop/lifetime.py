@@ -187,7 +187,9 @@ def _in_trials(
 
 
 def _check_drives(rule: Rule, objective: Objective) -> None:
-    """Refuse a cost of the answer where nothing would follow it."""
+    """Refuse a cost of the answer where nothing would follow it; without plasticity nothing follows anything."""
+    if isinstance(rule, Fixed):
+        return
     unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, AnswerCost))
     if unheard:
         raise ValueError(f"objective has {', '.join(unheard)}, which rule {rule.kind} is not told of; leave it out")

@@ -1,0 +1,33 @@
+"""Rules that learn from minibatches, from an experiment file to a champion beside its controls."""
+
+import json
+
+import yaml
+
+from metaplastic.platform.experiment_file import from_dict
+from metaplastic.platform.search import search
+
+TEXT = """
+name: layered
+seed: 1
+task: {kind: DigitsBandit-v0, trials: 400, test_trials: 100}
+network: {kind: feedforward, units: 12}
+rule: {choice: [
+  {kind: feedback_alignment, batch: 4, eta: {gene: [0.01, 1], log: true}},
+  {kind: batch_backprop, batch: 4, eta: {gene: [0.01, 1], log: true}}]}
+objective: {kind: cross_entropy}
+lifetimes: 2
+search: {kind: snes, population: 6}
+generations: 2
+comparison: {lifetimes: 2, controls: {backprop: {rule: {kind: batch_backprop, batch: 4}}}}
+execution: {chunk: 3}
+tracking: {wandb: disabled}
+"""
+
+
+def test_rules_that_follow_an_error_are_searched_and_compared(tmp_path):
+    search(from_dict(yaml.safe_load(TEXT), []), tmp_path / "run")
+    entries = json.loads((tmp_path / "run" / "comparison.json").read_text())["entries"]
+    scores = {entry["name"]: entry["mean"] for entry in entries}
+    assert list(scores) == ["plasticity off", "starting rule", "backprop", "champion"]
+    assert scores["champion"] > scores["plasticity off"] + 0.2
