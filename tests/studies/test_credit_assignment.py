@@ -122,7 +122,7 @@ def test_every_layered_rule_of_the_library_takes_part_and_one_of_your_own_too(mo
 
 
 def test_the_whole_study_at_a_tiny_size(monkeypatch, tmp_path):
-    few = [ALL[short] for short in ("BP", "NP", "PF")]
+    few = [ALL[short] for short in ("BP", "PF")]
     quick_rest = ALL["EP"].rule.model_copy(update={"free_steps": 4, "nudged_steps": 2})
     few.append(ALL["EP"]._replace(rule=quick_rest))
     monkeypatch.setattr(study, "digits", lambda: FEW)
