@@ -87,7 +87,7 @@ class MiconiStudy(Study):
         "At default scale learning stops where the bound is; his code goes on to 20,407 trials (--full: 20,000).",
     )
     references: ClassVar[Sequence[str]] = (*Miconi17.references, *NodePerturbation.references[:1])
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 7
 
     def run(self, run: Run) -> Result:
         """Live, look when each network has learned."""
