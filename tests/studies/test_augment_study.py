@@ -9,7 +9,7 @@ from metaplastic.studies.reward.augment import Found, claims, curve_of, populati
 from metaplastic.studies.reward.augment_figure import panels
 from metaplastic.tasks.memory.saccade import SaccadeAntisaccade
 
-NAMES = (
+NAMES: tuple[str, ...] = (
     "with shaping",
     "without shaping",
     "criterion of the replication",
@@ -30,7 +30,9 @@ def test_a_network_that_is_done_stays_where_it_was():
 
 
 def test_the_table_accepts_the_published_numbers_and_refuses_others():
-    good = dict(zip(NAMES, (found(*[4000] * 20), found(4500, -1), found(4000), found(-1), found(-1)), strict=True))
+    good: dict[str, Found] = dict(
+        zip(NAMES, (found(*[4000] * 20), found(4500, -1), found(4000), found(-1), found(-1)), strict=True)
+    )
     assert all(claim.within is not False for claim in claims(good))
     few = claims({**good, "with shaping": found(4000, 4000, -1)})
     slow = claims({**good, "with shaping": found(*[9000] * 20)})
