@@ -12,7 +12,7 @@ from metaplastic.inner_loop.rls import recursive_least_squares as rls
 from metaplastic.inner_loop.rls import student, student_kernel
 from metaplastic.inner_loop.rls.force import Force
 from metaplastic.inner_loop.rls.full_force import FullForce
-from metaplastic.inner_loop.rls.innate import Innate, by_neuron
+from metaplastic.inner_loop.rls.innate import Innate, by_neuron, unchanged_from
 from metaplastic.inner_loop.rules.sequence import Trials
 from metaplastic.inner_loop.sequence_life import live_sequences
 from metaplastic.tasks.patterns.pattern_generation import PatternGeneration
@@ -173,6 +173,12 @@ def test_the_synapses_of_a_neuron_are_those_that_are_there():
     again = torch.zeros_like(w).scatter_add(-1, wiring.partners, wiring.weights)
     assert torch.equal(again, w)
     assert torch.equal(wiring.counts, (w != 0).sum(-1))
+
+
+def test_a_network_is_left_alone_from_the_end_of_the_last_pulse_on():
+    x = torch.tensor([0.0, 1, 1, 0, 0, 2, 0, 0])[:, None, None]
+    assert unchanged_from(x)[:, 0].tolist() == [False] * 6 + [True] * 2
+    assert unchanged_from(torch.zeros(3, 2, 1)).all()
 
 
 def test_innate_training_makes_a_network_repeat_itself_and_time_a_pulse():

@@ -6,8 +6,9 @@
                    W_i <- W_i - (r_i - R_i) k_i',  with a P_i of its own (recursive_least_squares.py)         (3)
     then           z = W_out r, W_out <- W_out - (z - z*) k'                                                 (4)
 
-(2) to (4) happen where the task judges. Every trial starts from x ~ U(-start, start), and the input's pulse, not the
-start, decides what follows. Trained so, a network that is pushed away comes back to its trajectory: chaos is tamed.
+(2) and (3) happen from the input's last change on, (4) where the task judges. Every trial starts from
+x ~ U(-start, start), and the input's pulse, not the start, decides what follows: what comes before it cannot be repeated.
+Trained so, a network that is pushed away comes back to its trajectory: chaos is tamed.
 Only (4) knows of the task; (3) has a target because the network had a past.
 
 Neurons differ in their partners, so P is [plastic units, K, K] a brain, padded to the largest number K of partners.
@@ -101,13 +102,11 @@ class Innate(LeastSquares):
         assert isinstance(network, RateRNN)
         x, like = trials.x[:, :, 0], state["readout"]
         shape = (len(x), len(like), like.shape[1])
-        judged = trials.w[:, :, 0] > 0
-        writes = self.noted(trials, learns, self.writes(shape, key, like)) & judged[:, None]
+        judged, alone = trials.w[:, :, 0] > 0, unchanged_from(x)
+        writes = self.noted(trials, learns, self.writes(shape, key, like))
         is_first, repeats = number == 0 and learns, number <= self.innate_trials
-        nothing = torch.zeros_like(writes)
-        phase = Phase(
-            judged & is_first, nothing if is_first or not repeats else writes, nothing if repeats else writes, is_first
-        )
+        repeated = writes & alone[:, None] & (repeats and not is_first)
+        phase = Phase(alone & is_first, repeated, writes & judged[:, None] & (not repeats), is_first)
         forgetting = numbers(self, shape[1], like)["forgetting"].contiguous()
         engine = innate_kernel.run if student_kernel.fits(like) else run
         begun = started_anew(state, rng.fold(key, len(x)))
@@ -115,6 +114,13 @@ class Innate(LeastSquares):
             state, begun, shown(network, x), trials.y[:, :, 0], phase, forgetting, key, str(network.activation)
         )
         return Lived(output[..., None, :], after, {"rates": rates[..., None, :]})
+
+
+def unchanged_from(x: Float[Tensor, "T L I"]) -> Bool[Tensor, "T L"]:
+    """The steps after which the input changes no more: from the end of the last pulse on."""
+    changes = (x[1:] != x[:-1]).any(-1)
+    later = changes.flip(0).cumsum(0).flip(0)
+    return torch.cat([later, torch.zeros_like(later[:1])]) == 0
 
 
 def by_neuron(w: Float[Tensor, "P L N N"]) -> Wiring:
