@@ -7,7 +7,7 @@
     then           z = W_out r, W_out <- W_out - (z - z*) k'                                                 (4)
 
 (2) and (3) happen from the input's last change on, (4) where the task judges. Every trial starts from
-x ~ U(-start, start), and the input's pulse, not the start, decides what follows: what comes before it cannot be repeated.
+x ~ U(-start, start), and the input's pulse, not the start, decides what follows; what was before cannot be repeated.
 Trained so, a network that is pushed away comes back to its trajectory: chaos is tamed.
 Only (4) knows of the task; (3) has a target because the network had a past.
 
