@@ -2,7 +2,7 @@
 #   make demo    the shortest way to see something evolve     make test    everything CI runs
 #   make slow    tests that take minutes                      make bench   the benchmarks
 #   make cluster-tests  a real Slurm of two nodes, killed and simulated pools (apt-get install slurm-wlm munge iproute2)
-#   make neurogym  tests of the tasks of NeuroGym, in an environment of its own
+#   make typed   every day's tests, shapes checked as well    make neurogym  tests of NeuroGym's tasks, in an environment of its own
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,13 +14,12 @@ TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
 PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
 # Checking every shape at run time (jaxtyping, beartype) makes what steps in Python two to three times slower: every day
-# the rooms' own tests have it, and whole searches, studies and the contract of all tasks have it in `make slow` alone.
-TYPED := tests/inner_loop tests/outer_loop tests/tasks
-CONTRACT := tests/tasks/test_tasks_contract.py
-PLAIN := $(CONTRACT) tests/platform tests/studies tests/clusters $(wildcard tests/test_*.py)
+# the two loops have it, all else has it in `make typed` and wherever pytest is called by hand.
+TYPED := tests/inner_loop tests/outer_loop
+PLAIN := tests/tasks tests/platform tests/studies tests/clusters $(wildcard tests/test_*.py)
 UNTYPED := -o addopts="--import-mode=importlib --strict-markers"
 
-.PHONY: help demo test lint format types env neurogym slow cluster-tests examples bench wheel wheel-test clean
+.PHONY: help demo test lint format types env neurogym typed slow cluster-tests examples bench wheel wheel-test clean
 
 help:
 	@sed -n '2,5s/^# *//p' Makefile
@@ -69,8 +68,7 @@ wheel-test: wheel
 			--no-deps --ignore-installed dist/metaplastic-*.whl; \
 		chmod 755 "$$folder"; mkdir "$$folder/empty"; cd "$$folder/empty"; \
 		export METAPLASTIC_TEST_INSTALLED=1; \
-		$$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" --ignore=$(CURDIR)/$(CONTRACT) \
-			$(addprefix $(CURDIR)/,$(TYPED)); \
+		$$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(addprefix $(CURDIR)/,$(TYPED)); \
 		$$python $(PYTEST) -o pythonpath=$(CURDIR)/tests -m "not slow" $(UNTYPED) $(addprefix $(CURDIR)/,$(PLAIN))
 
 # NeuroGym pins gymnasium < 1, so it has an environment of its own, which borrows all else. It is installed before it
@@ -84,6 +82,9 @@ $(NEUROGYM)/.complete: $(STAMP)
 	$(BIN)/python -m pip --python $(NEUROGYM)/bin/python install --quiet --disable-pip-version-check neurogym==2.3.1
 	$(BIN)/python $(PURELIB) > "$$($(NEUROGYM)/bin/python $(PURELIB))/borrowed.pth"
 	@touch $@
+
+typed: env
+	$(BIN)/python $(PYTEST) -m "not slow" tests
 
 slow: env
 	$(BIN)/python $(PYTEST) -m slow tests

@@ -1,9 +1,9 @@
-"""Settings of all tests: under CI hypothesis draws the same examples every time; elsewhere it explores."""
+"""Settings of all tests: under CI and `make test` hypothesis draws the same examples every time; elsewhere it explores."""
 
 import os
 
 from hypothesis import settings
 
 settings.register_profile("ci", derandomize=True)
-if os.environ.get("CI"):
+if os.environ.get("CI") or os.environ.get("METAPLASTIC_TEST_INSTALLED"):
     settings.load_profile("ci")

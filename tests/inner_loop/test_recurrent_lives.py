@@ -170,7 +170,10 @@ def test_individuals_of_different_sizes_share_a_batch():
     assert state["readout"].shape[2] == A
 
 
-@pytest.mark.parametrize("rule", [RFLO(eta=0.3), BPTT(eta=0.3), SnAp1(eta=0.3)])
+@pytest.mark.parametrize(
+    "rule",
+    [BPTT(eta=0.3), *(pytest.param(rule, marks=pytest.mark.slow) for rule in (RFLO(eta=0.3), SnAp1(eta=0.3)))],
+)
 def test_a_sine_is_learned_within_60_trials_and_not_without_a_rate(rule):
     task = PatternGeneration.model_validate(
         {"curve": "sine_fast", "timing": {"start": 0, "run": 60}, "trials": 60, "test_trials": 1}
