@@ -1,4 +1,4 @@
-"""Settings of all tests: under CI and `make test` hypothesis draws the same examples every time; elsewhere it explores."""
+"""Settings of all tests: under CI and `make test` hypothesis draws the same examples every time, elsewhere others."""
 
 import os
 
