@@ -270,6 +270,10 @@ class Rule(Component, ABC):
         """The signals it needs from the network; an experiment whose network does not give them is refused."""
         return frozenset()
 
+    def misfit(self, objective: Objective, task: Task) -> str:  # noqa: ARG002
+        """Why it cannot live with this objective and task, in one line; '' if it can."""
+        return ""
+
 
 class Objective(Component, ABC):
     """What a brain is driven by during life; never the fitness (rules.md 10)."""

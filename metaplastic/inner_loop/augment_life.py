@@ -18,7 +18,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Judgement, Objective, Record, Rule, Task
+from metaplastic.core import ConfigError, Judgement, Objective, Record, Rule, Task
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.feedback.augment import Augment, act, increments, tagged, written
 from metaplastic.inner_loop.networks.working_memory import Weights, WorkingMemory, respond, silence
@@ -69,13 +69,13 @@ def live_augment(
     The backend `numba` (and `auto`, where it can) computes in float64, whatever dtype is.
 
     Raises:
-        ValueError: for a rule that is neither `augment` nor `fixed` (nothing is written, the best action is taken), and
-            if the backend that was asked for cannot do it.
+        ConfigError: for a rule that is neither `augment` nor `fixed` (nothing is written, the best action is taken),
+            and if the backend that was asked for cannot do it.
     """
     fused = is_fused(task, backend, device)
     if not isinstance(rule, Augment):
         if not isinstance(rule, Fixed):
-            raise ValueError(f"rule is {rule.kind}, and network {network.kind} lives with augment or fixed; take one")
+            raise ConfigError(f"rule is {rule.kind}, and network {network.kind} lives with augment or fixed; take one")
         rule = Augment(beta=0.0, epsilon=0.0)
     lifetime, like = lifetime.to(device), torch.zeros((), dtype=dtype, device=device)
     tape = Tape(record, RECORDS)
@@ -107,12 +107,12 @@ def is_fused(task: Task, backend: str, device: str | torch.device) -> bool:
     """Whether the kernel lives these lives.
 
     Raises:
-        ValueError: if it was asked for and cannot.
+        ConfigError: if it was asked for and cannot.
     """
     fits = hasattr(task, "automaton") and torch.device(device).type == "cpu"
     if backend not in ("auto", "torch", "numba") or (backend == "numba" and not fits):
         what = "AuGMEnT's kernel is for tasks whose trials are a table, on the CPU"
-        raise ValueError(
+        raise ConfigError(
             f"backend is {backend!r} with task {task.kind} on {device}; {what}; use backend: auto or torch"
         )
     return fits and backend != "torch"

@@ -78,10 +78,9 @@ def live_layered(
     """P × L lives of `task.trials` decisions, S at a time, and then the test; all components are expressed.
 
     Raises:
-        ValueError: if the rule follows an error that the objective does not have, or a minibatch is longer than a life.
+        ConfigError: as `rule.misfit` says.
     """
     like = torch.zeros((), dtype=dtype, device=device)
-    _check(rule, objective, task)
     lifetime = lifetime.to(device)
     terms = [numbers(term, individuals, like)["weight"] for term in terms_of(objective) if isinstance(term, Reward)]
     setting = Setting(
@@ -99,16 +98,6 @@ def live_layered(
     expected = like.new_zeros(individuals, len(lifetime), task.spec.trial_types)
     kept = _learn(setting, net, state, expected, tape, names)
     return _record(setting, *kept, tape, names)
-
-
-def _check(rule: LayeredRule, objective: Objective, task: Task) -> None:
-    if rule.follows_error and not any(isinstance(term, AnswerCost) for term in terms_of(objective)):
-        raise ValueError(
-            f"rule {rule.kind} follows the error of the answer, and objective {objective.kind} has none; "
-            "use objective: {kind: cross_entropy} or {kind: squared_error}"
-        )
-    if task.trials and rule.batch > task.trials:
-        raise ValueError(f"rule.batch is {rule.batch}, and a life has {task.trials} trials of learning")
 
 
 def _learn(

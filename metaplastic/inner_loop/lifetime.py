@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Int
 from torch import Tensor
 
-from metaplastic.core import Network, Objective, Record, Rule, Task, near_miss
+from metaplastic.core import ConfigError, Network, Objective, Record, Rule, Task, near_miss
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_life import LEARNED, RECORDS, live_decisions
 from metaplastic.inner_loop.decision_plan import make_plan
@@ -30,7 +30,6 @@ from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.recurrent import Recurrent
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
 from metaplastic.inner_loop.networks.working_memory import WorkingMemory
-from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.plastic.differentiable_plasticity import DifferentiablePlasticity
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.rules.fixed import Fixed
@@ -66,8 +65,10 @@ def live(
     `record` names what to keep: `action`, `rpe`, `weights every 100` … (RECORDS of the kind of life).
 
     Raises:
-        ValueError: if the parts do not fit together, a name of `record` is not known, or the backend cannot do it.
+        ConfigError: if the parts do not fit together, a name of `record` is not known, or the backend cannot do it.
     """
+    if why := rule.misfit(objective, task):
+        raise ConfigError(why)
     if isinstance(network, Gated):
         from metaplastic.inner_loop.agents.life import live_agents
 
@@ -83,9 +84,7 @@ def live(
             individuals=individuals, lifetime=lifetime, key=key,
             record=record, backend=backend, device=device, dtype=dtype,
         )  # fmt: skip
-    if isinstance(network, Recurrent) and isinstance(rule, Fixed):
-        rule = Still()
-    rule = _in_trials(network, rule, objective, backend, device, dtype)
+    rule = _in_trials(network, rule, backend, device, dtype)
     if isinstance(rule, SequenceRule):
         from metaplastic.inner_loop.sequence_life import live_sequences
 
@@ -100,7 +99,6 @@ def live(
             network, rule, objective, policy, critic, task,
             individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
         )  # fmt: skip
-    _check_drives(rule, objective)
     if task.spec.response in RateRNN.responses:
         from metaplastic.inner_loop.trial_life import live_trials
 
@@ -110,7 +108,7 @@ def live(
             record=record, backend=backend, device=device, dtype=dtype,
         )  # fmt: skip
     if not isinstance(network, Feedforward) or not isinstance(rule, LocalRule):
-        raise ValueError(
+        raise ConfigError(
             f"task {task.kind} asks for decisions, which a feedforward network and a local rule can live; "
             f"the network is {network.kind} and the rule {rule.kind}"
         )
@@ -140,18 +138,18 @@ def backend_for(
     """Which backend `live` would take.
 
     Raises:
-        ValueError: if the backend that was asked for does not exist or cannot do it.
+        ConfigError: if the backend that was asked for does not exist or cannot do it.
     """
     if backend not in get_args(Backend):
         wanted = ", ".join(get_args(Backend))
-        raise ValueError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
+        raise ConfigError(f"backend is {backend!r}, wanted one of {wanted}{near_miss(backend, [*get_args(Backend)])}")
     if isinstance(network, SpikingRNN) and isinstance(rule, LocalRule):
         from metaplastic.inner_loop import spiking_life
 
         return spiking_life.backend_for(rule, backend, device, dtype)
     if isinstance(rule, LayeredRule | SequenceRule | Augment) or isinstance(network, Recurrent):
         if backend in ("numba", "triton"):
-            raise ValueError(
+            raise ConfigError(
                 f"backend is {backend!r}, and rule {rule.kind} lives in PyTorch; use backend: auto or torch"
             )
         return "torch"
@@ -160,39 +158,29 @@ def backend_for(
 
         return trial_life.backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)
     if backend == "triton":
-        raise ValueError(
+        raise ConfigError(
             "backend is 'triton', whose kernels are for whole trials, not for decisions; use backend: auto"
         )
     why_not = _obstacle(rule, record, device, dtype)
     if backend == "numba" and why_not:
-        raise ValueError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
+        raise ConfigError(f"backend is 'numba', which cannot do this: {why_not}; use backend: auto or torch")
     wanted = backend == "numba" or (backend == "auto" and getattr(rule, "worth_compiling", True))
     return "numba" if wanted and not why_not else "torch"
 
 
-def _in_trials(
-    network: Network, rule: Rule, objective: Objective, backend: str, device: str | torch.device, dtype: torch.dtype
-) -> Rule:
+def _in_trials(network: Network, rule: Rule, backend: str, device: str | torch.device, dtype: torch.dtype) -> Rule:
     """As a rule of whole trials: a formula in a spiking network, no plasticity in a plastic one; others as they are."""
+    if isinstance(network, Recurrent) and isinstance(rule, Fixed):
+        return Still()
     if isinstance(network, PlasticRNN) and isinstance(rule, Fixed):
         return DifferentiablePlasticity(rate=0.0, eta=0.0, alpha=0.0)
     if not (isinstance(network, SpikingRNN) and isinstance(rule, LocalRule)):
         return rule
     from metaplastic.inner_loop import spiking_life
 
-    _check_drives(rule, objective)
     return spiking_life.FormulaTrials(
         rule=rule, fused=spiking_life.backend_for(rule, backend, device, dtype) == "numba"
     )
-
-
-def _check_drives(rule: Rule, objective: Objective) -> None:
-    """Refuse a cost of the answer where nothing would follow it; without plasticity nothing follows anything."""
-    if isinstance(rule, Fixed):
-        return
-    unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, AnswerCost))
-    if unheard:
-        raise ValueError(f"objective has {', '.join(unheard)}, which rule {rule.kind} is not told of; leave it out")
 
 
 def join(parts: list[Record]) -> Record:

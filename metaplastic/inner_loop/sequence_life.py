@@ -52,12 +52,8 @@ def live_sequences(
     """P × L lives of `task.trials` trials, S at a time, and then the test; all components are expressed.
 
     Raises:
-        ValueError: if a minibatch is longer than a life.
+        ConfigError: as `rule.misfit` says.
     """
-    if task.trials % rule.batch:
-        raise ValueError(
-            f"rule.batch is {rule.batch}, which does not divide the {task.trials} trials of learning of {task.kind}"
-        )
     like = torch.zeros((), dtype=dtype, device=device)
     lifetime = lifetime.to(device)
     weights = [numbers(term, individuals, like)["weight"] for term in terms_of(objective) if isinstance(term, Reward)]

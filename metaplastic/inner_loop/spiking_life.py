@@ -19,7 +19,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from metaplastic.core import Network, TaskSpec
+from metaplastic.core import ConfigError, Network, TaskSpec
 from metaplastic.inner_loop.formula import to_torch
 from metaplastic.inner_loop.formula.program import DERIVED, Program
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
@@ -133,7 +133,7 @@ def backend_for(rule: LocalRule, backend: str, device: str | torch.device, dtype
     """numba where the kernel can do it, else torch.
 
     Raises:
-        ValueError: if the backend that was asked for cannot do it.
+        ConfigError: if the backend that was asked for cannot do it.
     """
     program = rule.program()
     why_not = ""
@@ -144,7 +144,7 @@ def backend_for(rule: LocalRule, backend: str, device: str | torch.device, dtype
     elif not is_finite(change_of(program, {}, keeps_traces=True)):
         why_not = "the formula has no finite value where traces are 0"
     if backend == "triton" or (backend == "numba" and why_not):
-        raise ValueError(f"backend is {backend!r}, in spiking networks {why_not or 'there is no such'}; use auto")
+        raise ConfigError(f"backend is {backend!r}, in spiking networks {why_not or 'there is no such'}; use auto")
     wanted = backend == "numba" or (backend == "auto" and rule.worth_compiling)
     return "numba" if wanted and not why_not else "torch"
 

@@ -24,7 +24,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.core import Judgement, Network, Objective, Record, Rule, Task, TrialBatch
+from metaplastic.core import ConfigError, Judgement, Network, Objective, Record, Rule, Task, TrialBatch
 from metaplastic.inner_loop import trial_torch
 from metaplastic.inner_loop.critics import Critic, picked
 from metaplastic.inner_loop.decision_plan import BLOCKS
@@ -88,7 +88,7 @@ def live_trials(
 ) -> Record:
     """P × L lives of `task.trials` and then `task.test_trials` whole trials; all components are expressed.
 
-    Raises ValueError for parts that do not fit together, and as `backend_for` and `trial_plan.make_plan` do.
+    Raises ConfigError for parts that do not fit together, and as `backend_for` and `trial_plan.make_plan` do.
     """
     del policy  # outputs are judged as they are: `judge` reads the actions of a choice from them
     engine = ENGINES[backend_for(network, rule, record=record, backend=backend, device=device, dtype=dtype)]()
@@ -112,23 +112,23 @@ def backend_for(
 ) -> str:
     """Which backend `live_trials` would take: numba, torch, or step (torch without factorised traces).
 
-    Raises ValueError if the backend that was asked for cannot do it, or if network and rule cannot live whole trials.
+    Raises ConfigError if the backend that was asked for cannot do it, or if network and rule cannot live whole trials.
     """
     del record  # every backend records
     if not isinstance(network, RateRNN) or not hasattr(rule, "program"):
-        raise ValueError(
+        raise ConfigError(
             f"whole trials want network rate_rnn and a local rule; got network {network.kind} and rule {rule.kind}"
         )
     fits = dtype == torch.float32 and torch.device(device).type == "cpu"
     if backend == "numba" and not fits:
-        raise ValueError(
+        raise ConfigError(
             f"backend is 'numba' with {dtype} on {device}; its kernels are for float32 on the CPU, use backend: torch"
         )
     if backend == "triton":
         _check_triton(device, dtype)
     unknown = sorted(rule.reads().intersection(DERIVED))
     if backend == "numba" and unknown:
-        raise ValueError(
+        raise ConfigError(
             f"backend is 'numba', which cannot tell a synapse {', '.join(unknown)}; use backend: auto or torch"
         )
     best = "numba" if fits and not unknown and getattr(rule, "worth_compiling", True) else "torch"
@@ -138,10 +138,10 @@ def backend_for(
 def _check_triton(device: str | torch.device, dtype: torch.dtype) -> None:
     """Refuse what the Triton kernel cannot do."""
     if importlib.util.find_spec("triton") is None:
-        raise ValueError("backend is 'triton', which is not installed: pip install 'metaplastic[triton]'")
+        raise ConfigError("backend is 'triton', which is not installed: pip install 'metaplastic[triton]'")
     interpreted = os.environ.get("TRITON_INTERPRET") == "1"
     if dtype != torch.float32 or not (torch.device(device).type == "cuda" or interpreted):
-        raise ValueError(
+        raise ConfigError(
             f"backend is 'triton' with {dtype} on {device}; its kernels are for float32 on a GPU, use device: cuda, or "
             "backend: auto"
         )

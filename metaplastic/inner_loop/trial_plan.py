@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Number, Objective, Rule, Task, Values
+from metaplastic.core import ConfigError, Number, Objective, Rule, Task, Values
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_plan import LIVES_AT, numbers
 from metaplastic.inner_loop.formula.program import Place, Program
@@ -100,16 +100,16 @@ def make_plan(
 ) -> TrialPlan:
     """The plan of these lives; all components are expressed.
 
-    Raises ValueError for an objective with costs and for a critic that wants action values.
+    Raises ConfigError for an objective with costs and for a critic that wants action values.
     """
     like = torch.zeros((), dtype=dtype, device=device)
     birth, noise = (rng.lifetime_keys(key, lifetime.to(device), stream) for stream in (rng.INIT, rng.NOISE))
     brains = network.birth(task.spec, individuals, birth, dtype, device)
     others = sorted(term.kind for term in terms_of(objective) if not isinstance(term, Reward))
     if others:
-        raise ValueError(f"objective has {', '.join(others)}; in whole trials only reward drives a brain")
+        raise ConfigError(f"objective has {', '.join(others)}; in whole trials only reward drives a brain")
     if critic.kind not in ("running_average", "zero"):
-        raise ValueError(
+        raise ConfigError(
             f"critic is {critic.kind!r}; whole trials have no action values, wanted running_average or zero"
         )
     weights = [numbers(term, individuals, like)["weight"] for term in terms_of(objective)]

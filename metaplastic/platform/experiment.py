@@ -129,6 +129,9 @@ class Experiment(Value):
             for network in options(self.network):
                 for rule in options(self.rule):
                     _check_reads(task, network, rule)
+                    for objective in options(self.objective):
+                        if why := rule.misfit(objective, task):
+                            raise wrong(why)
         replace(self, self._check_length)
         return self
 

@@ -2,8 +2,10 @@
 
 import json
 
+import pytest
 import yaml
 
+from metaplastic.core import ConfigError
 from metaplastic.platform.experiment_file import from_dict
 from metaplastic.platform.search import search
 
@@ -31,3 +33,16 @@ def test_rules_that_follow_an_error_are_searched_and_compared(tmp_path):
     scores = {entry["name"]: entry["mean"] for entry in entries}
     assert list(scores) == ["plasticity off", "starting rule", "backprop", "champion"]
     assert scores["champion"] > scores["plasticity off"] + 0.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"objective": {"kind": "reward"}}, "follows the error of the answer, and objective reward has none"),
+        ({"rule": {"kind": "agrel", "batch": 500}, "objective": {"kind": "reward"}}, "a life has 400 trials"),
+        ({"rule": {"kind": "q_agrel"}}, "objective has cross_entropy, which rule q_agrel is not told of"),
+    ],
+)
+def test_what_does_not_fit_together_is_refused_before_anything_lives(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        from_dict({**yaml.safe_load(TEXT), "comparison": {}, **changes}, [])

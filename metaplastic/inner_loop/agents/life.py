@@ -15,7 +15,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Objective, Record, Rule, Task
+from metaplastic.core import ConfigError, Objective, Record, Rule, Task
 from metaplastic.inner_loop.agents.agent import Agents, born
 from metaplastic.inner_loop.agents.observation import AGENT_RECORDS, observe
 from metaplastic.inner_loop.agents.rollout import Actor, Lived
@@ -46,13 +46,13 @@ def live_agents(
     """P agents, trained, and tested in L episodes; all components are expressed.
 
     Raises:
-        ValueError: if the rule is neither `a2c` nor `fixed`, or a name of `record` is not known.
+        ConfigError: if the rule is neither `a2c` nor `fixed`, or a name of `record` is not known.
     """
     wanted = requests(record, AGENT_RECORDS)
     if isinstance(rule, Fixed):
         rule = UNTRAINED
     if not isinstance(rule, A2C):
-        raise ValueError(f"rule is {rule.kind}, and network {network.kind} is trained by a2c (or fixed: as born)")
+        raise ConfigError(f"rule is {rule.kind}, and network {network.kind} is trained by a2c (or fixed: as born)")
     key, lifetime = key.to(device), lifetime.to(device)
     agents = born(network, task, individuals, rng.fold(key, rng.INIT), dtype, device)
     agents, history = train(agents, rule, objective, task, key)

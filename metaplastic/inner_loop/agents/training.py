@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Objective, Task
+from metaplastic.core import ConfigError, Objective, Task
 from metaplastic.inner_loop.agents.agent import Agents
 from metaplastic.inner_loop.agents.episodes import bare, compiled_step, in_blocks
 from metaplastic.inner_loop.agents.rollout import Actor, Lived
@@ -150,7 +150,7 @@ def _costs(objective: Objective, agents: int, like: Tensor) -> list[Tensor]:
         elif isinstance(term, Homeostasis):
             homeostasis, target = homeostasis + own["weight"], own["target"]
         elif not isinstance(term, Reward):
-            raise ValueError(f"objective {term.kind} is not one that agents can be trained by")
+            raise ConfigError(f"objective {term.kind} is not one that agents can be trained by")
     return [energy, homeostasis, target]
 
 

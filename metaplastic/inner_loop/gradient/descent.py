@@ -18,7 +18,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.core import Network, Number, TaskSpec
+from metaplastic.core import ConfigError, Network, Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.gradient.optimisers import Adam, clipped
 from metaplastic.inner_loop.networks.recurrent import GROUPS, Recurrent, brain_number
@@ -48,10 +48,10 @@ class Descent(SequenceRule):
         """The network, the learning rates of its groups and, if there are such, the optimiser's moments.
 
         Raises:
-            ValueError: for a network of another kind.
+            ConfigError: for a network of another kind.
         """
         if not isinstance(network, Recurrent) or network.kind not in (self.networks or (network.kind,)):
-            raise ValueError(
+            raise ConfigError(
                 f"rule {self.kind} learns in {' or '.join(self.networks)}, and the network is {network.kind}"
             )
         state = network.born(spec, individuals, key, like)  # pyright: ignore[reportAttributeAccessIssue]

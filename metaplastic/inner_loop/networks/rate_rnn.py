@@ -24,7 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Connection, Layout, Network, Number, TaskSpec
+from metaplastic.core import ConfigError, Connection, Layout, Network, Number, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.formula.program import SIGNALS
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
@@ -140,7 +140,7 @@ class RateRNN(Network):
     ) -> RateBrains:
         """P individuals × L lifetimes; `key` is K(INIT) of each lifetime.
 
-        Raises ValueError if the smallest network lacks a clamped neuron or an output neuron.
+        Raises ConfigError if the smallest network lacks a clamped neuron or an output neuron.
         """
         units = active(self.units, individuals).to(device)
         self._check_smallest(int(units.min()), spec)
@@ -173,7 +173,7 @@ class RateRNN(Network):
         outputs = spec.actions if self.output == "units" else 0
         needed = max([outputs, *(index + 1 for index in self.clamped)])
         if units < needed:
-            raise ValueError(f"units is {units}; the outputs and clamped neurons need at least {needed}")
+            raise ConfigError(f"units is {units}; the outputs and clamped neurons need at least {needed}")
 
     def _leak(self, layout: Layout, dt: float, like: Tensor) -> Float[Tensor, "P N"]:
         ratio = dt / layout.expand(self.tau, len(layout.connections) - 1, like)[:, :, 0]

@@ -20,7 +20,7 @@ from jaxtyping import Float
 from pydantic import model_validator
 from torch import Tensor
 
-from metaplastic.core import Choice, Number, Objective, Values, lookup, wrong
+from metaplastic.core import Choice, ConfigError, Number, Objective, Values, lookup, wrong
 from metaplastic.fields import Option, Options, Slot
 from metaplastic.inner_loop.objectives.answer import ANSWER_COSTS
 from metaplastic.inner_loop.objectives.terms import Energy, Homeostasis, Reward, SparseActivity, SparseRate, Term
@@ -62,7 +62,7 @@ def terms_of(objective: Objective) -> tuple[Term, ...]:
         return _weighed(objective)
     if isinstance(objective, Term):
         return (objective,)
-    raise ValueError(f"objective is {objective.kind!r}, wanted one of {', '.join(OBJECTIVES)}")
+    raise ConfigError(f"objective is {objective.kind!r}, wanted one of {', '.join(OBJECTIVES)}")
 
 
 def weights(given: Float[Tensor, "P K"], weighting: str) -> Float[Tensor, "P K"]:

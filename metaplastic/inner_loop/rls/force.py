@@ -22,7 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from metaplastic import rng
-from metaplastic.core import Network, Number, TaskSpec
+from metaplastic.core import ConfigError, Network, Number, TaskSpec
 from metaplastic.fields import Evolves
 from metaplastic.inner_loop.decision_plan import numbers
 from metaplastic.inner_loop.networks.activation import ACTIVATIONS
@@ -131,12 +131,12 @@ def birth(network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, "
     """The rate network at birth.
 
     Raises:
-        ValueError: if it has plastic inputs or clamped neurons, which these rules do not know.
+        ConfigError: if it has plastic inputs or clamped neurons, which these rules do not know.
     """
     assert isinstance(network, RateRNN)
     if network.plastic_input or network.clamped:
         what = "plastic_input" if network.plastic_input else "clamped neurons"
-        raise ValueError(f"network has {what}, which recursive least squares does not know; leave it out")
+        raise ConfigError(f"network has {what}, which recursive least squares does not know; leave it out")
     return network.birth(spec, individuals, key, like.dtype, like.device)
 
 

@@ -16,8 +16,9 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from metaplastic.core import Rule
+from metaplastic.core import Choice, Objective, Rule, Task
 from metaplastic.inner_loop.networks.layers import Layer, Layers
+from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 
 State = dict[str, Tensor]
 """what a rule keeps besides the weights, [P, L, …] each"""
@@ -60,6 +61,18 @@ class LayeredRule(Rule):
     """it needs an objective with an error of the output (`cross_entropy`, `squared_error`)"""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     """S, decisions between two writes"""
+
+    def misfit(self, objective: Objective, task: Task) -> str:
+        """An objective without an error that it would follow; a minibatch that is longer than a life."""
+        errors = (AnswerCost, Choice)  # a choice may be one
+        if self.follows_error and not any(isinstance(term, errors) for term in terms_of(objective)):
+            return (
+                f"rule {self.kind} follows the error of the answer, and objective {objective.kind} has none; "
+                "use objective: {kind: cross_entropy} or {kind: squared_error}"
+            )
+        if task.trials and self.batch > task.trials:
+            return f"rule.batch is {self.batch}, and a life has {task.trials} trials of learning"
+        return ""
 
     def start(self, net: Layers, key: Int[Tensor, " L"]) -> State:  # noqa: ARG002
         """What it keeps, at birth; `key` is K(INIT) of each lifetime, folded for the rule."""

@@ -12,12 +12,13 @@ from typing import Annotated, ClassVar, Literal, NamedTuple, cast
 
 from pydantic import Field, model_validator
 
-from metaplastic.core import Choice, Granularity, Number, Rule, wrong
+from metaplastic.core import Choice, Granularity, Number, Objective, Rule, Task, wrong
 from metaplastic.fields import Evolves, Option, Options
 from metaplastic.inner_loop.formula.analyse import compile_program
 from metaplastic.inner_loop.formula.grammar import FormulaError
 from metaplastic.inner_loop.formula.locality import check_locality
 from metaplastic.inner_loop.formula.program import Norm, Place, Program
+from metaplastic.inner_loop.objectives import AnswerCost, terms_of
 from metaplastic.inner_loop.rules.transforms import transform_formula
 
 ANY: tuple[Granularity, ...] = ("brain", "connection", "type_pair", "post", "pre", "synapse")
@@ -97,6 +98,13 @@ class LocalRule(Rule):
         after = transform_formula(self._transforms())
         norm = "none" if isinstance(self.normalise, Choice) else cast(Norm, self.normalise)
         return compile_program(update, traces, writes, places, after, norm)
+
+    def misfit(self, objective: Objective, task: Task) -> str:  # noqa: ARG002
+        """A cost of the answer, which nothing would follow; a rule that never changes anything follows nothing."""
+        unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, AnswerCost))
+        if unheard and self.program().update != 0:
+            return f"objective has {', '.join(unheard)}, which rule {self.kind} is not told of; leave it out"
+        return ""
 
     def reads(self) -> frozenset[str]:
         """The signals it needs."""

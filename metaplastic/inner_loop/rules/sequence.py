@@ -14,7 +14,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from metaplastic.core import Network, Rule, TaskSpec
+from metaplastic.core import Network, Objective, Rule, Task, TaskSpec
 
 State = dict[str, Tensor]
 """weights and all else that lasts from trial to trial, [P, L, …] each"""
@@ -51,6 +51,14 @@ class SequenceRule(Rule):
     networks: ClassVar[tuple[str, ...]] = ()
     batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     """S, trials that are lived at once with the same weights: one minibatch"""
+
+    def misfit(self, objective: Objective, task: Task) -> str:  # noqa: ARG002
+        """Minibatches that do not divide the life."""
+        if task.trials % self.batch:
+            return (
+                f"rule.batch is {self.batch}, which does not divide the {task.trials} trials of learning of {task.kind}"
+            )
+        return ""
 
     @abstractmethod
     def born(self, network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, " L"], like: Tensor) -> State:
