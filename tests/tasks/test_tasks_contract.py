@@ -26,13 +26,19 @@ LONG = 1000
 """steps of the longest trial from which a preset's contract takes too long for every day"""
 BULKY = 200_000
 """and numbers of a trial, shown and answered"""
-SHORT = 200
-"""steps of a trial up to which all presets are checked every day, of longer ones the first"""
+SHORT, SMALL = 200, 20_000
+"""steps of a trial, and its numbers, up to which all presets are checked every day, of longer ones the first"""
 
 
 def is_slow(spec: TaskSpec) -> bool:
     """Whether its contract takes too long for every day."""
     return spec.trial_steps > LONG or spec.trial_steps * (spec.observations + spec.actions) > BULKY
+
+
+def is_costly(spec: TaskSpec) -> bool:
+    """Whether one of its presets has to do for every day."""
+    numbers = spec.trial_steps * (spec.observations + spec.actions)
+    return spec.response in ("act", "control") or spec.trial_steps > SHORT or numbers > SMALL
 
 
 def is_sibling(id: str, preset: str | None) -> bool:
@@ -53,7 +59,7 @@ def cases() -> Iterator[Any]:
             needs_files = "data_root" in cls.model_fields and cls.model_fields["data_root"].is_required()
             spec = None if needs_files else make(id, preset=preset).spec
             further = preset is not None and preset != next(iter(cls.presets))
-            costly = spec is not None and (spec.response in ("act", "control") or spec.trial_steps > SHORT)
+            costly = spec is not None and is_costly(spec)
             slow = spec is not None and (is_slow(spec) or is_sibling(id, preset) or (costly and further))
             yield pytest.param(id, preset, marks=[pytest.mark.slow] * slow)
 

@@ -137,7 +137,7 @@ def test_who_follows_the_ideal_observer_earns_the_ceiling_and_a_fixed_time_not_t
     scores = going(task, table[task.conditions(torch.arange(L), 0)["measured"]]).double()
     margin = 4 * scores.std().item() / math.sqrt(L)
     assert scores.mean().item() == pytest.approx(task.spec.ceiling, abs=margin)
-    fixed = max(going(task, torch.full((L,), steps)).mean().item() for steps in range(40, 120, 5))
+    fixed = max(going(task, torch.full((L,), steps)).mean().item() for steps in range(40, 120, 10))
     assert fixed == pytest.approx(0.293, abs=0.03)
     assert fixed + margin < task.spec.criterion == pytest.approx((0.2928 + task.spec.ceiling) / 2, abs=1e-4)
 

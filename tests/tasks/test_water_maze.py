@@ -214,7 +214,7 @@ def test_wrong_settings_name_what_was_wanted(id, settings, words):
     assert words in str(caught.value)
 
 
-@pytest.mark.parametrize("cls", [WaterMaze, WaterMazeSteering])
+@pytest.mark.parametrize("cls", [WaterMaze, pytest.param(WaterMazeSteering, marks=pytest.mark.slow)])
 def test_short_trials_keep_the_contract(cls):
     check_task(cls(limit=12_000, every=2, trials=3))
 
