@@ -23,6 +23,7 @@ from metaplastic.inner_loop.objectives import Reward, terms_of
 from metaplastic.inner_loop.recording import Tape
 from metaplastic.inner_loop.rules.sequence import SequenceRule, Trials
 from metaplastic.inner_loop.trial_life import summary
+from metaplastic.inner_loop.trial_plan import check_drives
 
 RECORDS: dict[str, tuple[tuple[str, ...], str]] = {
     "reward": (("batch", "individual", "lifetime", "trial"), "reward"),
@@ -52,8 +53,9 @@ def live_sequences(
     """P × L lives of `task.trials` trials, S at a time, and then the test; all components are expressed.
 
     Raises:
-        ConfigError: as `rule.misfit` says.
+        ConfigError: as `trial_plan.check_drives` says.
     """
+    check_drives(objective, critic)
     like = torch.zeros((), dtype=dtype, device=device)
     lifetime = lifetime.to(device)
     weights = [numbers(term, individuals, like)["weight"] for term in terms_of(objective) if isinstance(term, Reward)]

@@ -105,13 +105,7 @@ def make_plan(
     like = torch.zeros((), dtype=dtype, device=device)
     birth, noise = (rng.lifetime_keys(key, lifetime.to(device), stream) for stream in (rng.INIT, rng.NOISE))
     brains = network.birth(task.spec, individuals, birth, dtype, device)
-    others = sorted(term.kind for term in terms_of(objective) if not isinstance(term, Reward))
-    if others:
-        raise ConfigError(f"objective has {', '.join(others)}; in whole trials only reward drives a brain")
-    if critic.kind not in ("running_average", "zero"):
-        raise ConfigError(
-            f"critic is {critic.kind!r}; whole trials have no action values, wanted running_average or zero"
-        )
+    check_drives(objective, critic)
     weights = [numbers(term, individuals, like)["weight"] for term in terms_of(objective)]
     return TrialPlan(
         form=form_of(network, rule),
@@ -122,6 +116,21 @@ def make_plan(
         reward_weight=sum(weights, like.new_zeros(individuals)),
         noise=noise,
     )
+
+
+def check_drives(objective: Objective, critic: Critic) -> None:
+    """Refuse what no whole trial hears.
+
+    Raises:
+        ConfigError: for an objective with costs, and for a critic that wants action values.
+    """
+    others = sorted(term.kind for term in terms_of(objective) if not isinstance(term, Reward))
+    if others:
+        raise ConfigError(f"objective has {', '.join(others)}; in whole trials only reward drives a brain")
+    if critic.kind not in ("running_average", "zero"):
+        raise ConfigError(
+            f"critic is {critic.kind!r}; whole trials have no action values, wanted running_average or zero"
+        )
 
 
 def form_of(network: RateRNN, rule: Any) -> TrialForm:

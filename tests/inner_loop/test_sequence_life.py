@@ -7,10 +7,11 @@ import torch
 from tiny_trials import KEY, TinyTrials
 
 from metaplastic import rng
-from metaplastic.inner_loop.critics import RunningAverage
+from metaplastic.core import ConfigError
+from metaplastic.inner_loop.critics import ActionValue, RunningAverage
 from metaplastic.inner_loop.lifetime import live
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
-from metaplastic.inner_loop.objectives import Reward
+from metaplastic.inner_loop.objectives import Energy, Reward
 from metaplastic.inner_loop.policies import Greedy
 from metaplastic.inner_loop.rules.sequence import Lived, SequenceRule
 
@@ -37,9 +38,9 @@ class Readout(SequenceRule):
         return {**state, "told": state["told"] + (reward - prediction).sum(-1)}
 
 
-def lived(individuals=2, lifetimes=3, first=0, eta=0.05, record=(), **task):
+def lived(individuals=2, lifetimes=3, first=0, eta=0.05, record=(), objective=None, critic=None, **task):
     return live(
-        RateRNN(units=8), Readout(batch=2, eta=eta), Reward(), Greedy(), RunningAverage(),
+        RateRNN(units=8), Readout(batch=2, eta=eta), objective or Reward(), Greedy(), critic or RunningAverage(),
         TinyTrials(**{"trials": 8, "test_trials": 3, **task}),
         individuals=individuals, lifetime=torch.arange(first, first + lifetimes), key=KEY, record=record,
         dtype=torch.float64,
@@ -76,3 +77,11 @@ def test_the_state_is_written_in_learning_alone():
 def test_a_minibatch_that_does_not_divide_the_life_is_refused():
     with pytest.raises(ValueError, match=r"rule.batch is 2, which does not divide the 7 trials"):
         lived(trials=7)
+
+
+@pytest.mark.parametrize(
+    ("part", "words"), [({"objective": Energy()}, "objective has energy"), ({"critic": ActionValue()}, "action_value")]
+)
+def test_what_no_trial_hears_is_refused(part, words):
+    with pytest.raises(ConfigError, match=words):
+        lived(**part)

@@ -40,6 +40,10 @@ def test_rules_that_follow_an_error_are_searched_and_compared(tmp_path):
     [
         ({"objective": {"kind": "reward"}}, "follows the error of the answer, and objective reward has none"),
         ({"rule": {"kind": "agrel", "batch": 500}, "objective": {"kind": "reward"}}, "a life has 400 trials"),
+        (
+            {"objective": {"kind": "mixture", "terms": [{"kind": "cross_entropy"}, {"kind": "energy"}]}},
+            "objective has energy",
+        ),
         ({"rule": {"kind": "q_agrel"}}, "objective has cross_entropy, which rule q_agrel is not told of"),
     ],
 )

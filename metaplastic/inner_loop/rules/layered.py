@@ -18,7 +18,7 @@ from torch import Tensor
 
 from metaplastic.core import Choice, Objective, Rule, Task
 from metaplastic.inner_loop.networks.layers import Layer, Layers
-from metaplastic.inner_loop.objectives import AnswerCost, terms_of
+from metaplastic.inner_loop.objectives import AnswerCost, Cost, terms_of
 
 State = dict[str, Tensor]
 """what a rule keeps besides the weights, [P, L, …] each"""
@@ -63,13 +63,16 @@ class LayeredRule(Rule):
     """S, decisions between two writes"""
 
     def misfit(self, objective: Objective, task: Task) -> str:
-        """An objective without an error that it would follow; a minibatch that is longer than a life."""
+        """An objective without an error to follow, or with costs of hidden neurons; a minibatch longer than a life."""
         errors = (AnswerCost, Choice)  # a choice may be one
         if self.follows_error and not any(isinstance(term, errors) for term in terms_of(objective)):
             return (
                 f"rule {self.kind} follows the error of the answer, and objective {objective.kind} has none; "
                 "use objective: {kind: cross_entropy} or {kind: squared_error}"
             )
+        unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, Cost))
+        if unheard:
+            return f"objective has {', '.join(unheard)}, which rule {self.kind} is not told of; leave it out"
         if task.trials and self.batch > task.trials:
             return f"rule.batch is {self.batch}, and a life has {task.trials} trials of learning"
         return ""
