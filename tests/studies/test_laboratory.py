@@ -73,6 +73,13 @@ def test_kept_weights_come_back(folder, agents):
     assert load_weights(lost, folder / "pair.safetensors").agents.checksum() == agents.agents.checksum()
 
 
+def test_the_untrained_control_is_the_same_seeds_at_birth(folder):
+    task = KINDS["Bandit-v0"].model_validate({"kind": "Bandit-v0", "trials": 4, "test_trials": 1})
+    run = Run(folder, seeds=2, say=lambda _: None)
+    newborn = train_population(run, "later", LSTM(units=6), A2C(updates=0, batch=4), task, births=3)
+    assert newborn.untrained().agents.checksum() == newborn.agents.checksum()
+
+
 def test_a_network_that_forgets_begins_every_trial_alike(agents):
     found = agents.record(EPISODES, ("hidden", "action", "reward"), forget=True)
     first = found["hidden"][2::2]  # first steps of later trials: state 0, and what was told of the last step

@@ -53,6 +53,8 @@ class Trained:
     task: Task
     history: History
     key: Int[Tensor, ""]
+    births: int = 0
+    """number of the first seed, as `train_population` was given it"""
     on_the_way: Mapping[int, Float[Tensor, "P N"]] = field(default_factory=dict)
     """weights after so many updates, where `train_population` was asked to keep them"""
 
@@ -63,7 +65,7 @@ class Trained:
 
     def untrained(self) -> Trained:
         """The same agents at birth: a control."""
-        return replace(self, agents=_born(self.network, self.task, len(self.agents.weights), self.key))
+        return replace(self, agents=_born(self.network, self.task, len(self.agents.weights), self.key, self.births))
 
     def after(self, updates: int) -> Trained:
         """The same agents as they were after so many updates, one of `on_the_way`."""
@@ -118,7 +120,7 @@ def train_population(
     trained, history = train(agents, rule, Reward(), task, key, streams=streams, told=told, compiled=compiled)
     saved = {"weights": trained.weights, **{f"after_{number}": weights for number, weights in kept.items()}}
     save_file({each: weights.contiguous() for each, weights in saved.items()}, run.out / f"{name}.safetensors")
-    return Trained(trained, network, rule, task, history, key, kept)
+    return Trained(trained, network, rule, task, history, key, births, kept)
 
 
 def load_weights(trained: Trained, file: Path) -> Trained:
@@ -171,7 +173,7 @@ def per_seed(values: Float[np.ndarray, "T P L"], where: Float[np.ndarray, "T P L
     return [float(values[:, seed][where[:, seed].astype(bool)].mean()) for seed in range(values.shape[1])]
 
 
-def _born(network: Gated, task: Task, seeds: int, key: Tensor, births: int = 0) -> Agents:
+def _born(network: Gated, task: Task, seeds: int, key: Tensor, births: int) -> Agents:
     return born(network, task, seeds, rng.fold(rng.fold(key, rng.INIT), torch.arange(births, births + seeds)))
 
 
