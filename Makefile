@@ -3,12 +3,14 @@
 #   make slow    tests that take minutes                      make bench   the benchmarks
 #   make cluster-tests  a real Slurm of two nodes, killed and simulated pools (apt-get install slurm-wlm munge iproute2)
 #   make typed   every day's tests, shapes checked as well    make neurogym  tests of NeuroGym's tasks, in an environment of its own
+#   make prometheus     a metrics port that Prometheus could read, in an environment with ray[default]
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 NEUROGYM := .venv-neurogym
+PROMETHEUS := .venv-prometheus
 # how the tests are spread over processes; `make test TEST_WORKERS=0` runs them in one
 TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
@@ -19,10 +21,10 @@ TYPED := tests/inner_loop tests/outer_loop
 PLAIN := tests/tasks tests/platform tests/studies tests/clusters $(wildcard tests/test_*.py)
 UNTYPED := -o addopts="--import-mode=importlib --strict-markers"
 
-.PHONY: help demo test lint format types env neurogym typed slow cluster-tests examples bench wheel wheel-test clean
+.PHONY: help demo test lint format types env neurogym prometheus typed slow cluster-tests examples bench wheel wheel-test clean
 
 help:
-	@sed -n '2,5s/^# *//p' Makefile
+	@sed -n '2,6s/^# *//p' Makefile
 
 # ---- the environment: made once, made again when the pins or the packaging change
 env: $(STAMP)
@@ -81,6 +83,19 @@ $(NEUROGYM)/.complete: $(STAMP)
 	$(BIN)/python -m venv --without-pip $(NEUROGYM)
 	$(BIN)/python -m pip --python $(NEUROGYM)/bin/python install --quiet --disable-pip-version-check neurogym==2.3.1
 	$(BIN)/python $(PURELIB) > "$$($(NEUROGYM)/bin/python $(PURELIB))/borrowed.pth"
+	@touch $@
+
+# Ray's metrics agent (ray[default]) in an environment of its own, which borrows all else
+prometheus: $(PROMETHEUS)/.complete
+	$(PROMETHEUS)/bin/python $(PYTEST) -n 0 -rs tests/platform/test_ray_metrics.py
+
+$(PROMETHEUS)/.complete: $(STAMP)
+	rm -rf $(PROMETHEUS)
+	$(BIN)/python -m venv --without-pip $(PROMETHEUS)
+	$(BIN)/python -m pip --python $(PROMETHEUS)/bin/python install --quiet --disable-pip-version-check \
+		"aiohttp>=3.14.4" aiohttp_cors colorful grpcio opencensus opentelemetry-exporter-prometheus \
+		opentelemetry-proto "opentelemetry-sdk>=1.30" prometheus_client py-spy requests smart_open virtualenv
+	$(BIN)/python $(PURELIB) > "$$($(PROMETHEUS)/bin/python $(PURELIB))/borrowed.pth"
 	@touch $@
 
 typed: env

@@ -104,7 +104,8 @@ class RayExecutor(Executor):
         result = super().evaluate(genomes, key, generation)
         best = result.fitness[:, 0].nan_to_num(-math.inf).max()
         faults = {"retries": self.faults["retries"], "lost": self.faults["workers_lost"] + self.faults["hung"]}
-        self._metrics.set({"generation": generation, "best_fitness": float(best), **faults})
+        at_rest = {"workers_alive": len(self._crew.members), "chunks_in_flight": 0}
+        self._metrics.set({"generation": generation, "best_fitness": float(best), **at_rest, **faults})
         return result
 
     def close(self) -> None:

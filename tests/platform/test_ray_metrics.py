@@ -1,9 +1,22 @@
-"""Gauges for Prometheus: set where Ray can export them, absent in silence where it cannot."""
+"""Gauges for Prometheus: set where Ray can export them, absent in silence where it cannot; a real endpoint is read.
+
+The real one needs ray[default]: `make prometheus` makes an environment that has it.
+"""
+
+import re
+import socket
+import time
+import urllib.request
+from importlib.util import find_spec
 
 import pytest
+import ray
+import torch
+from toy_evaluators import Sphere
 
 from metaplastic.platform import ray_metrics
-from metaplastic.platform.ray_metrics import GAUGES, PoolMetrics
+from metaplastic.platform.ray_metrics import GAUGES, NEEDED, PoolMetrics
+from metaplastic.platform.ray_pool import RayExecutor
 
 
 class Gauge:
@@ -49,3 +62,37 @@ def test_where_ray_cannot_export_them_nothing_happens(monkeypatch, capsys):
     metrics.often({"lost": 1})
     metrics.set({"lost": 1})
     assert capsys.readouterr() == ("", "")
+
+
+def exported_by(port):
+    """name -> value of our gauges at a real metrics port; empty until it answers."""
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as page:
+            text = page.read().decode()
+    except OSError:
+        return {}
+    lines = re.findall(r"^ray_metaplastic_(\w+)\{.*\} (\S+)$", text, re.MULTILINE)
+    return {name: float(value) for name, value in lines}
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not all(find_spec(name) for name in NEEDED), reason="ray[default] is not installed")
+def test_a_real_endpoint_tells_what_a_pool_is_at():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ray.init(address="local", include_dashboard=False, num_cpus=2, _metrics_export_port=port)
+    try:
+        with RayExecutor(Sphere(), workers=2, chunk=2) as pool:
+            seen, patience = {}, time.monotonic() + 120
+            while seen.get("workers_alive") != 2 and time.monotonic() < patience:  # the second one may come late
+                genomes = torch.linspace(0, 1, 24, dtype=torch.float64).reshape(8, 3)
+                best = pool.evaluate(genomes, 1, 7).fitness[:, 0].max().item()
+                for _ in range(4):  # Ray exports every few seconds
+                    time.sleep(1)
+                    seen = exported_by(port)
+    finally:
+        ray.shutdown()
+    assert seen == pytest.approx(
+        dict.fromkeys(GAUGES, 0.0) | {"generation": 7, "workers_alive": 2, "best_fitness": best}
+    )
