@@ -70,6 +70,8 @@ EVIDENCE: dict[str, Evidence] = {
     "bptt": Evidence("autograd, rate and spiking networks", "to 1e-10, 1e-9", GRADIENTS),
     "rtrl": Evidence("equals BPTT; SnAp-n once it spans", "to 1e-10", GRADIENTS),
     "snap1": Evidence("autograd, influence on others detached", "to 1e-10", GRADIENTS),
+    "uoro": Evidence("mean of many draws is RTRL, z rms .8 to 1.2", ".99, 20,000 draws", "test_rank_one.py"),
+    "kf_rtrl": Evidence("mean of many draws is RTRL, z rms .8 to 1.2", "1.06, 20,000 draws", "test_rank_one.py"),
     "rflo": Evidence("three sines, loss ≤ 10 times BPTT's", "1.4 times, 10,000 trials", "test_rflo_notebook.py"),
     "eprop": Evidence("autograd, spikes to others detached", "to 1e-9, LIF and ALIF", "test_eprop.py"),
     "eprop_reward": Evidence("autograd of its losses; errors as they come", "to 1e-9", "test_eprop_reward.py"),

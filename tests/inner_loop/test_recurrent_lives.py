@@ -11,6 +11,7 @@ from metaplastic.inner_loop.critics import RunningAverage
 from metaplastic.inner_loop.feedback.eprop import EProp
 from metaplastic.inner_loop.feedback.rflo import RFLO
 from metaplastic.inner_loop.gradient.bptt import BPTT
+from metaplastic.inner_loop.gradient.rank_one import KFRTRL, UORO
 from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
 from metaplastic.inner_loop.lifetime import live
 from metaplastic.inner_loop.networks.leaky_rnn import LeakyRNN
@@ -27,7 +28,8 @@ NETWORKS = {
     "leaky_rnn": LeakyRNN(units=N, density=0.6, input_gain=1.0),
     "spiking_rnn": SpikingRNN(units=N, density=0.6, input_gain=2.0, refractory=1.0),
 }
-RULES = [RFLO(), SnAp1(), RTRL(), RTRL(reach=2), BPTT(), BPTT(optimiser="adam", truncation=4), EProp(batch=S)]
+TRACES = [RFLO(), SnAp1(), RTRL(), RTRL(reach=2), UORO(), KFRTRL()]
+RULES = [*TRACES, BPTT(), BPTT(optimiser="adam", truncation=4), EProp(batch=S)]
 CASES = [(rule, name) for rule in RULES for name in rule.networks]
 
 
@@ -79,7 +81,7 @@ def test_a_brain_learns_what_it_would_learn_alone(rule, name):
 
 
 WRITERS = [
-    *(RFLO(), RFLO(feedback="symmetric"), SnAp1(), RTRL()),
+    *(RFLO(), RFLO(feedback="symmetric"), SnAp1(), RTRL(), UORO(), KFRTRL()),
     EProp(optimiser="sgd", rate_weight=0.0, batch=S),
     EProp(optimiser="sgd", rate_weight=0.0, batch=S, voltage_weight=0.5, feedback="random"),
 ]

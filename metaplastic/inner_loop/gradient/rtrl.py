@@ -32,9 +32,11 @@ from metaplastic.inner_loop.networks.activation import ACTIVATIONS
 from metaplastic.inner_loop.networks.leaky_rnn import Leaky, LeakyRNN, LeakyTape
 from metaplastic.inner_loop.rules.sequence import Lived, State, Trials
 
-Carry = Callable[[Tensor | None, Tensor, Tensor], Tensor]
+Trace = Any
+"""what a rule carries from step to step: a tensor, or some of them"""
+Carry = Callable[[Trace | None, Tensor, Tensor], Trace]
 """(trace before, gate [P, L, S, N], pre [P, L, S, M]) -> trace now"""
-Read = Callable[[Tensor, Tensor], Tensor]
+Read = Callable[[Trace, Tensor], Tensor]
 """(trace, signal q [P, L, S, N]) -> its product [P, L, N, M], the mean of the streams"""
 
 
@@ -46,11 +48,11 @@ class OnlineDescent(Descent):
     """when the weights change"""
 
     @abstractmethod
-    def carry(self, net: Leaky, state: State, trace: Tensor | None, gate: Tensor, pre: Tensor) -> Tensor:
+    def carry(self, net: Leaky, state: State, trace: Trace | None, gate: Tensor, pre: Tensor) -> Trace:
         """The trace after a step."""
 
     @abstractmethod
-    def read(self, trace: Tensor, signal: Float[Tensor, "P L S N"]) -> Float[Tensor, "P L N M"]:
+    def read(self, trace: Trace, signal: Float[Tensor, "P L S N"]) -> Float[Tensor, "P L N M"]:
         """What the trace and a signal a neuron make of each synapse, the mean of the streams."""
 
     def carrier(self, net: Leaky, state: State) -> Float[Tensor, "P L A N"]:  # noqa: ARG002
@@ -83,7 +85,7 @@ class OnlineDescent(Descent):
         return Lived(torch.stack(outputs), state, {"rates": torch.stack(rates)})
 
     def _estimate(
-        self, net: Leaky, state: State, trace: Tensor, error: Float[Tensor, "1 P L S A"], y: Tensor, inputs: int
+        self, net: Leaky, state: State, trace: Trace, error: Float[Tensor, "1 P L S A"], y: Tensor, inputs: int
     ) -> Gradients:
         whole = self.read(trace, carried(error, self.carrier(net, state))[0])
         groups = {"input": whole[..., :inputs], "recurrent": whole[..., inputs:]}

@@ -19,6 +19,7 @@ from metaplastic.inner_loop.feedback.rflo import RFLO
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.gradient.bptt import BPTT
+from metaplastic.inner_loop.gradient.rank_one import KFRTRL, UORO
 from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
 from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
 from metaplastic.inner_loop.plastic.plasticity_pool import PlasticityPool
@@ -79,6 +80,8 @@ RULES: dict[str, type[Rule]] = {
     "bptt": BPTT,
     "rtrl": RTRL,
     "snap1": SnAp1,
+    "uoro": UORO,
+    "kf_rtrl": KFRTRL,
     "rflo": RFLO,
     "eprop": EProp,
     "eprop_reward": EPropReward,
