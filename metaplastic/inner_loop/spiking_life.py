@@ -21,7 +21,7 @@ from torch import Tensor
 
 from metaplastic.core import ConfigError, Network, TaskSpec
 from metaplastic.inner_loop.formula import to_torch
-from metaplastic.inner_loop.formula.program import DERIVED, Program
+from metaplastic.inner_loop.formula.program import Program
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.recurrent import GROUPS
 from metaplastic.inner_loop.networks.spiking import SpikingRNN
@@ -139,8 +139,6 @@ def backend_for(rule: LocalRule, backend: str, device: str | torch.device, dtype
     why_not = ""
     if dtype != torch.float32 or torch.device(device).type != "cpu":
         why_not = f"it is for float32 on the CPU, and this is {dtype} on {device}"
-    elif not program.reads.isdisjoint(DERIVED):
-        why_not = f"it cannot tell a synapse {', '.join(sorted(program.reads.intersection(DERIVED)))}"
     elif not is_finite(change_of(program, {}, keeps_traces=True)):
         why_not = "the formula has no finite value where traces are 0"
     if backend == "triton" or (backend == "numba" and why_not):

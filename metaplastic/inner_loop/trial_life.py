@@ -28,7 +28,6 @@ from metaplastic.core import ConfigError, Judgement, Network, Objective, Record,
 from metaplastic.inner_loop import trial_torch
 from metaplastic.inner_loop.critics import Critic, picked
 from metaplastic.inner_loop.decision_plan import BLOCKS
-from metaplastic.inner_loop.formula.program import DERIVED
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.policies import Policy
 from metaplastic.inner_loop.recording import Tape
@@ -126,12 +125,7 @@ def backend_for(
         )
     if backend == "triton":
         _check_triton(device, dtype)
-    unknown = sorted(rule.reads().intersection(DERIVED))
-    if backend == "numba" and unknown:
-        raise ConfigError(
-            f"backend is 'numba', which cannot tell a synapse {', '.join(unknown)}; use backend: auto or torch"
-        )
-    best = "numba" if fits and not unknown and getattr(rule, "worth_compiling", True) else "torch"
+    best = "numba" if fits and getattr(rule, "worth_compiling", True) else "torch"
     return best if backend == "auto" else backend
 
 

@@ -5,11 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 from driven_neurons import draw, driven, numbers
-from tiny_trials import live as live_trials
 
 from metaplastic.core import ConfigError, Gene, Values
 from metaplastic.inner_loop.formula import to_torch
-from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.rules.library import RULES
 from metaplastic.inner_loop.rules.polynomial import ALL
 
@@ -183,15 +181,6 @@ def test_a_unit_that_reads_what_there_is_not_is_refused():
         RULES["mlp"](units=[{"gains": {"prs": 1.0}}])
     with pytest.raises((ConfigError, ValueError), match="wanted a list of units or"):
         RULES["mlp"](units={"count": 3})
-
-
-def test_what_other_neurons_tell_is_not_in_the_trial_kernel_and_auto_knows():
-    rule = RULES["sanger"](eta=0.01)
-    live_trials(RateRNN(units=6), rule, backend="auto")
-    with pytest.raises(
-        ValueError, match="backend is 'numba', which cannot tell a synapse explained; use backend: auto"
-    ):
-        live_trials(RateRNN(units=6), rule, backend="numba")
 
 
 # Dale's law

@@ -106,6 +106,8 @@ CASES = {
     "reward stdp": RULES["reward_stdp"](eta=0.02),
     "inhibitory stdp": RULES["inhibitory_stdp"](eta=0.01, dale=-1.0),
     "hebb": RULES["hebbian"](eta=0.02, weight_decay=0.01),
+    "sanger": RULES["sanger"](eta=0.02),
+    "oja subspace": RULES["oja_subspace"](eta=0.02, weight_decay=0.01),
     "a memory at each place": formula(
         "0.02 * (s * gate * potential - w * x) * e + 0.001 * constant",
         traces={"s": "0.5 * s + settled", "x": "0.5 * x + pre", "y": "0.5 * y + post", "e": "0.8 * e + x * y"},
@@ -167,8 +169,6 @@ def test_a_spiking_network_lives_with_a_formula_rule_in_both_backends():
 
 
 def test_what_the_kernel_cannot_tell_is_refused():
-    with pytest.raises(ValueError, match="in spiking networks it cannot tell a synapse explained; use auto"):
-        lived(RULES["sanger"](), backend="numba")
     with pytest.raises(ValueError, match="backend is 'triton', in spiking networks there is no such; use auto"):
         lived(RULES["stdp"](), backend="triton")
 

@@ -23,6 +23,7 @@ from metaplastic.inner_loop.kernels.trial_source import Shape, hoisted, kernel_s
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.rules.mlp_rule import MLPRule
 from metaplastic.inner_loop.rules.perturbation import Miconi17, NodePerturbation
+from metaplastic.inner_loop.rules.sanger import OjaSubspace, Sanger
 from metaplastic.inner_loop.trial_plan import TrialPlan, born, form_of
 
 STEPS, INPUTS = 5, 3
@@ -130,6 +131,18 @@ def test_every_transform(interpreted, settings, writes):
         MLPRule(eta=0.2),
         formula("0.1 * rpe * e", traces={"e": "0.5 * e + (post - pre)**2 + abs(pre) * gate"}, writes="trial"),
         formula("0.1 * rpe * (e + f)", traces={"e": "e + tanh(pre * post)", "f": "0.5 * f + e * w"}, writes="trial"),
+        Sanger(eta=0.1),
+        OjaSubspace(eta=0.1),
+        formula(
+            "0.05 * (e + rpe * c * reconstruction)",
+            traces={"c": "0.5 * c + reconstruction", "e": "0.8 * e + explained * post"},
+            settle=1,
+        ),
+        formula(
+            "0.1 * rpe * e",
+            traces={"e": "0.8 * e + post * (pre - reconstruction)"},
+            writes="trial",
+        ),
         formula(
             "0.1 * rpe + 0.1 * f * p + 0.1 * q", traces={"p": "0.5 * p + pre", "f": "f + post * p", "q": "q + p * f"}
         ),
@@ -185,8 +198,9 @@ def test_random_formulas(interpreted, update, trace, writes):
     assert_same(plan(NETWORK, rule, individuals=1, lifetimes=2), steps=4, trials=1)
 
 
-def test_a_compiled_kernel_is_the_text_it_was_made_of():
-    assert assert_same(plan(NETWORK.model_copy(update={"units": 13}), formula(**HEBB)), steps=7) > 1e-3
+@pytest.mark.parametrize("rule", [formula(**HEBB), Sanger(eta=0.1)])
+def test_a_compiled_kernel_is_the_text_it_was_made_of(rule):
+    assert assert_same(plan(NETWORK.model_copy(update={"units": 13}), rule), steps=7) > 1e-3
 
 
 def test_what_is_the_same_along_a_row_is_computed_once():

@@ -21,7 +21,7 @@ from torch.nn import functional
 
 from metaplastic.inner_loop.formula.analyse import join
 from metaplastic.inner_loop.formula.grammar import absolute, operands, signum
-from metaplastic.inner_loop.formula.program import SIGNALS, Place, Program
+from metaplastic.inner_loop.formula.program import DERIVED, SIGNALS, Place, Program
 
 MOST = 64
 """products, before equal ones are joined; a formula with more is run step by step"""
@@ -65,7 +65,7 @@ def factorise(program: Program, parameters: tuple[tuple[str, Place], ...] = ()) 
     places = _all_places(program, parameters)
     synaptic = [trace for trace in program.traces if trace.place == "synapse"]
     names = {trace.name for trace in synaptic}
-    if any(_reads(trace.value, names - {trace.name} | {"w"}) for trace in synaptic):
+    if any(_reads(trace.value, names - {trace.name} | {"w", *DERIVED}) for trace in program.traces):
         return None
     found = [_factors(trace.name, trace.value, places, program.parameters) for trace in synaptic]
     return None if None in found else tuple(factors for factors in found if factors)

@@ -33,6 +33,7 @@ LENGTH: dict[Place, str] = {"scalar": "1", "pre": "m", "post": "n", "synapse": "
 SIGNAL_TEXT = {name: name for name in ("reward", "prediction", "settled")}
 SIGNAL_TEXT |= {"rpe": "(reward - prediction)", "pre": "pre[j]", "post": "post[i]", "potential": "x[i]", "w": "w_ij"}
 SIGNAL_TEXT |= {"gate": "slope(x[i], post[i])", "noise": "xi[i]"}
+SIGNAL_TEXT |= {"reconstruction": "rebuilt[j]", "explained": "told"}
 STATE = "w, x, pre, nxt, xi, current"
 DRAWN = "key, start, rate, size, white, normals, leak, gain, fixed, shown, clamp_at, clamp_to"
 
@@ -70,7 +71,10 @@ class Shape(NamedTuple):
         for name, one in self.factors.items():
             for k in range(len(one.terms)):
                 kept |= {f"post_{name}_{k}": "(BLOCK, n)", f"pre_{name}_{k}": "(BLOCK, m)"}
-        return {**news, **kept}
+        reads = self.form.program.reads
+        told = {"rebuilt": "m"} if "reconstruction" in reads else {}
+        told |= {"so_far": "m"} if "explained" in reads else {}
+        return {**news, **kept, **told}
 
 
 def kernel_source(shape: Shape) -> str:
@@ -111,11 +115,20 @@ def _head() -> str:
 
 def _rule_step(shape: Shape, name: str, last: bool) -> str:
     """One step of the rule and, unless it is the last, the input currents of the next step of the network."""
-    body = ["post = nxt[m - n :]", *_neuron_traces(shape)]
+    body = ["post = nxt[m - n :]", *_told(shape), *_neuron_traces(shape)]
     body += _factors(shape) if shape.factors and not last else _synapses(shape, last)
     body += [*_renew(shape), "long_vectors()"]
     arguments = ", ".join([STATE, "n", "m", "settled", "reward", "prediction", "q", *shape.arrays, *shape.scratch])
     return f"@fast\ndef {name}({arguments}):\n" + indent("\n".join(body), "    ")
+
+
+def _told(shape: Shape) -> list[str]:
+    """What the neurons together tell of each input, before a weight has changed; `explained` adds it up on the way."""
+    lines = [f"{name}[:m] = ZERO" for name in ("rebuilt", "so_far") if name in shape.scratch]
+    if "rebuilt" in shape.scratch:
+        lines += ["for i in range(n):", "    row = w[i]", "    for j in range(m):"]
+        lines.append("        rebuilt[j] = rebuilt[j] + post[i] * row[j]")
+    return lines
 
 
 def _names(shape: Shape, upto: int, rows: bool) -> dict[str, str]:
@@ -173,6 +186,8 @@ def _synapses(shape: Shape, last: bool) -> list[str]:
     drives = not last and (not writes or program.normalise == "none")
     synaptic = [(index, trace) for index, trace in enumerate(program.traces) if trace.place == "synapse"]
     head, inner = _rows(shape, writes), ["w_ij = row_w[j]"]
+    if "so_far" in shape.scratch:
+        inner += ["so_far[j] = so_far[j] + post[i] * w_ij", "told = so_far[j]"]
     inner += [f"was_{trace.name} = row_old_{trace.name}[j]" for _, trace in synaptic]
     for index, trace in synaptic:
         constants, text = hoisted(trace.value, shape, index, f"c{index}")
