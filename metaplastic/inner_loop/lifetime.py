@@ -25,6 +25,7 @@ from metaplastic.inner_loop.gradient.descent import Still
 from metaplastic.inner_loop.kernels.hoist import change_of, is_finite
 from metaplastic.inner_loop.networks.feedforward import Feedforward
 from metaplastic.inner_loop.networks.gated import Gated
+from metaplastic.inner_loop.networks.modified_gru import ModifiedGRU
 from metaplastic.inner_loop.networks.plastic_rnn import PlasticRNN
 from metaplastic.inner_loop.networks.rate_rnn import RateRNN
 from metaplastic.inner_loop.networks.recurrent import Recurrent
@@ -69,7 +70,7 @@ def live(
     """
     if why := rule.misfit(objective, task):
         raise ConfigError(why)
-    if isinstance(network, Gated):
+    if isinstance(network, Gated | ModifiedGRU):
         from metaplastic.inner_loop.agents.life import live_agents
 
         return live_agents(

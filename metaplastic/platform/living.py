@@ -11,7 +11,9 @@ from pathlib import Path
 from metaplastic.core import ConfigError, Record
 from metaplastic.inner_loop import decision_life, layered_life, recording, sequence_life, trial_life
 from metaplastic.inner_loop.agents.observation import AGENT_RECORDS
+from metaplastic.inner_loop.agents.pair_life import PAIR_RECORDS
 from metaplastic.inner_loop.networks.gated import Gated
+from metaplastic.inner_loop.networks.modified_gru import ModifiedGRU
 from metaplastic.inner_loop.networks.plastic_rnn import PlasticRNN
 from metaplastic.inner_loop.networks.recurrent import Recurrent
 from metaplastic.inner_loop.rules.layered import LayeredRule
@@ -76,6 +78,8 @@ def labelled(experiment: Experiment, lived: Record, record: tuple[str, ...]) -> 
 def _known(experiment: Experiment) -> dict[str, tuple[tuple[str, ...], str]]:
     if isinstance(experiment.network, Gated):
         return AGENT_RECORDS
+    if isinstance(experiment.network, ModifiedGRU):
+        return PAIR_RECORDS
     if isinstance(experiment.rule, SequenceRule) or isinstance(experiment.network, Recurrent | PlasticRNN):
         return sequence_life.RECORDS
     if isinstance(experiment.rule, LayeredRule):

@@ -75,6 +75,9 @@ EVIDENCE: dict[str, Evidence] = {
     "rflo": Evidence("three sines, loss ≤ 10 times BPTT's", "1.4 times, 10,000 trials", "test_rflo_notebook.py"),
     "eprop": Evidence("autograd, spikes to others detached", "to 1e-9, LIF and ALIF", "test_eprop.py"),
     "eprop_reward": Evidence("autograd of its losses; errors as they come", "to 1e-9", "test_eprop_reward.py"),
+    "song17": Evidence(
+        "autograd of both losses; mean gradient is that of E[R]", "to 1e-11; to 1e-13", "test_song17.py"
+    ),
     "batch_backprop": Evidence("autograd, any depth and activation", "to 1e-10", TRANSPORT),
     "feedback_alignment": Evidence(
         "B = W is backprop; angle to it falls from 90°", "to 1e-10; 94° to 17°, 200 batches", TRANSPORT

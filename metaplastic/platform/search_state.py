@@ -13,6 +13,7 @@ from torch import Tensor
 
 from metaplastic.core import ConfigError, Searcher
 from metaplastic.inner_loop.gradient.actor_critic import A2C
+from metaplastic.inner_loop.gradient.song17 import Song17, trials_of
 from metaplastic.platform.champion import FINALISTS
 from metaplastic.platform.changes import definition
 from metaplastic.platform.checkpoint import Checkpoint
@@ -103,5 +104,8 @@ def _steps_of_an_individual(experiment: Experiment) -> int:
     """Of all its lifetimes; agents live their training episodes before them."""
     task: Any = options(experiment.task)[0]
     rule = options(experiment.rule)[0]
+    if isinstance(rule, Song17):  # a trial is an episode of its own, and there are no trials of learning in a life
+        tested = experiment.lifetimes * task.test_trials
+        return (tested + rule.updates * trials_of(rule, task)) * task.spec.trial_steps
     training = rule.updates * rule.batch if isinstance(rule, A2C) else 0
     return (experiment.lifetimes + training) * (task.trials + task.test_trials) * task.spec.trial_steps

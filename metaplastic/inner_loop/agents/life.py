@@ -18,11 +18,13 @@ from metaplastic import rng
 from metaplastic.core import ConfigError, Objective, Record, Rule, Task
 from metaplastic.inner_loop.agents.agent import Agents, born
 from metaplastic.inner_loop.agents.observation import AGENT_RECORDS, observe
+from metaplastic.inner_loop.agents.pair_life import live_pairs
 from metaplastic.inner_loop.agents.rollout import Actor, Lived
 from metaplastic.inner_loop.agents.training import History, train
 from metaplastic.inner_loop.decision_plan import BLOCKS, numbers
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.networks.gated import Gated
+from metaplastic.inner_loop.networks.modified_gru import ModifiedGRU
 from metaplastic.inner_loop.recording import requests
 from metaplastic.inner_loop.rules.fixed import Fixed
 
@@ -31,7 +33,7 @@ UNTRAINED = A2C(updates=0)
 
 
 def live_agents(
-    network: Gated,
+    network: Gated | ModifiedGRU,
     rule: Rule,
     objective: Objective,
     task: Task,
@@ -48,6 +50,11 @@ def live_agents(
     Raises:
         ConfigError: if the rule is neither `a2c` nor `fixed`, or a name of `record` is not known.
     """
+    if isinstance(network, ModifiedGRU):
+        return live_pairs(
+            network, rule, objective, task,
+            individuals=individuals, lifetime=lifetime, key=key, record=record, device=device, dtype=dtype,
+        )  # fmt: skip
     wanted = requests(record, AGENT_RECORDS)
     if isinstance(rule, Fixed):
         rule = UNTRAINED

@@ -211,7 +211,7 @@ class Actor:
         return torch.baddbmm(weights[number][3][:, None], hidden, weights[number][2].mT)[..., first:end]
 
 
-def draw(logits: Float[Tensor, "P B A"], coin: Float[Tensor, "P_or_1 B"]) -> Int[Tensor, "P B"]:
+def draw(logits: Float[Tensor, "*T P B A"], coin: Float[Tensor, "*T P_or_1 B"]) -> Int[Tensor, "*T P B"]:
     """Actions from the softmax of the logits; the first a whose heaped probability is above the coin."""
     heaped = torch.softmax(logits, -1).cumsum(-1)
     return (heaped[..., :-1] <= coin[..., None]).sum(-1)

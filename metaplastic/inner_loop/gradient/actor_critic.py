@@ -39,6 +39,7 @@ class A2C(Rule):
         "Mnih et al. 2016, Asynchronous methods for deep reinforcement learning, arXiv:1602.01783",
         "Wang et al. 2018, Prefrontal cortex as a meta-reinforcement learning system, Nat Neurosci 21:860",
     )
+    networks = ("lstm", "gru")
     kind: Literal["a2c"] = "a2c"
     updates: Annotated[int, Field(ge=0)] = 3000
     """gradient steps of a life; 0: as born"""

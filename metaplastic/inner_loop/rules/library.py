@@ -10,20 +10,24 @@ from metaplastic.inner_loop.feedback.alignment import (
     SignSymmetry,
 )
 from metaplastic.inner_loop.feedback.augment import Augment
+from metaplastic.inner_loop.feedback.burst import BurstProp
 from metaplastic.inner_loop.feedback.eprop import EProp
 from metaplastic.inner_loop.feedback.eprop_reward import EPropReward
 from metaplastic.inner_loop.feedback.perturbation import BatchNodePerturbation, WeightPerturbation
 from metaplastic.inner_loop.feedback.reciprocal import KolenPollack, WeightMirror
 from metaplastic.inner_loop.feedback.reward_gated import Agrel, BatchQAgrel, Reinforce
 from metaplastic.inner_loop.feedback.rflo import RFLO
+from metaplastic.inner_loop.feedback.segregated_dendrites import SegregatedDendrites
 from metaplastic.inner_loop.gradient.actor_critic import A2C
 from metaplastic.inner_loop.gradient.backprop import Backprop
 from metaplastic.inner_loop.gradient.bptt import BPTT
 from metaplastic.inner_loop.gradient.rank_one import KFRTRL, UORO
 from metaplastic.inner_loop.gradient.rtrl import RTRL, SnAp1
+from metaplastic.inner_loop.gradient.song17 import Song17
 from metaplastic.inner_loop.plastic.differentiable_plasticity import Backpropamine, DifferentiablePlasticity
 from metaplastic.inner_loop.plastic.plasticity_pool import PlasticityPool
 from metaplastic.inner_loop.relaxation.contrastive import ContrastiveHebbian
+from metaplastic.inner_loop.relaxation.dendritic_microcircuit import DendriticMicrocircuit
 from metaplastic.inner_loop.relaxation.equilibrium import EquilibriumPropagation
 from metaplastic.inner_loop.relaxation.predictive_coding import PredictiveCoding
 from metaplastic.inner_loop.rls.force import Force
@@ -91,6 +95,8 @@ RULES: dict[str, type[Rule]] = {
     "sign_symmetry": SignSymmetry,
     "kolen_pollack": KolenPollack,
     "weight_mirror": WeightMirror,
+    "burstprop": BurstProp,
+    "segregated_dendrites": SegregatedDendrites,
     "agrel": Agrel,
     "batch_q_agrel": BatchQAgrel,
     "reinforce": Reinforce,
@@ -100,8 +106,10 @@ RULES: dict[str, type[Rule]] = {
     "differentiable_plasticity": DifferentiablePlasticity,
     "backpropamine": Backpropamine,
     "a2c": A2C,
+    "song17": Song17,
     "predictive_coding": PredictiveCoding,
     "equilibrium_propagation": EquilibriumPropagation,
     "contrastive_hebbian": ContrastiveHebbian,
+    "dendritic_microcircuit": DendriticMicrocircuit,
 }
 """kind -> rule"""
