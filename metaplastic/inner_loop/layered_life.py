@@ -20,6 +20,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Decisions, Objective, Record, Task
+from metaplastic.inner_loop.consolidation.layered import begin, consolidated
 from metaplastic.inner_loop.critics import Critic
 from metaplastic.inner_loop.decision_plan import BLOCKS, numbers
 from metaplastic.inner_loop.networks.feedforward import Feedforward
@@ -106,11 +107,13 @@ def _learn(
     """All learning; the networks after it, and payoff, score and regret [trials, P, L] of every decision."""
     task, rule = setting.task, setting.rule
     payoffs, scores, regrets = [], [], []
+    kept = begin(rule, net)
     for number, first in enumerate(range(0, task.trials - task.trials % rule.batch, rule.batch)):
         decisions = _decisions(setting, first, rule.batch, net.weights[0])
         lesson, expected = _lesson(setting, net, decisions, first, expected)
         _note(tape, number, net, lesson, names)
         changes, state = rule.change(net, state, lesson)
+        changes, kept = consolidated(rule, setting.objective, net, changes, lesson, kept)
         pairs = zip(net.weights, changes, net.masks, strict=True)
         net = net._replace(weights=tuple((w + change) * mask for w, change, mask in pairs))
         payoff, score, regret = _judged(setting, decisions, lesson.output, lesson.action)

@@ -63,6 +63,7 @@ class EPropReward(SpikingCosts):
     )
     networks: ClassVar[tuple[str, ...]] = ("spiking_rnn",)
     groups: ClassVar[tuple[str, ...]] = (*GROUPS, "value")
+    has_likelihood: ClassVar[bool] = False
     kind: Literal["eprop_reward"] = "eprop_reward"
     batch: Annotated[int, Field(ge=1, le=10_000)] = 32
     """S, trials of a minibatch (code: 32 parallel episodes)"""

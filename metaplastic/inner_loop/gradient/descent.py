@@ -18,8 +18,11 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from metaplastic.core import ConfigError, Network, Number, TaskSpec
+from metaplastic.core import ConfigError, Network, Number, Objective, Task, TaskSpec
 from metaplastic.fields import Evolves, Option, Options
+from metaplastic.inner_loop.consolidation.base import PREFIX, Written
+from metaplastic.inner_loop.consolidation.library import SLOT, wants_likelihood
+from metaplastic.inner_loop.gradient.fisher import sampled_error
 from metaplastic.inner_loop.gradient.optimisers import Adam, clipped
 from metaplastic.inner_loop.networks.recurrent import GROUPS, Recurrent, brain_number
 from metaplastic.inner_loop.rules.sequence import Lived, SequenceRule, State, Trials
@@ -33,6 +36,8 @@ class Descent(SequenceRule):
 
     groups: ClassVar[tuple[str, ...]] = GROUPS
     """what it changes; those of the network first"""
+    has_likelihood: ClassVar[bool] = True
+    """(2) and (3) are minus the log-likelihood of what its outputs should be"""
     optimiser: Annotated[Option, Options("sgd", "adam")] = "sgd"
     """how the gradient moves the weights, (4)"""
     eta: Annotated[Number, Evolves(0, per=("brain", "connection", "post", "pre", "synapse"))] = 0.03
@@ -43,6 +48,18 @@ class Descent(SequenceRule):
     """mean: the weights of a trial's steps sum to 1"""
     clip: Annotated[Number, Evolves(0, above=True)] | None = None
     """largest norm of a brain's gradient; absent: none"""
+    consolidation: Annotated[Any, SLOT] | None = None
+    """what protects old knowledge: `ewc`, `si` or `benna_fusi`; absent: nothing"""
+
+    def misfit(self, objective: Objective, task: Task) -> str:
+        """As any rule of whole trials; Fisher information where nothing tells it."""
+        whole = getattr(self, "writes", "trial") == "trial" and self.has_likelihood
+        if wants_likelihood(self.consolidation) and not whole:
+            return (
+                f"consolidation ewc needs Fisher information, which rule {self.kind} has only where it follows a "
+                "target and writes once a trial; use consolidation: {kind: si, ...}"
+            )
+        return super().misfit(objective, task)
 
     def born(self, network: Network, spec: TaskSpec, individuals: int, key: Int[Tensor, " L"], like: Tensor) -> State:
         """The network, the learning rates of its groups and, if there are such, the optimiser's moments.
@@ -65,6 +82,8 @@ class Descent(SequenceRule):
             count = sum(state[name][0, 0].numel() for name in self.groups)
             state |= {f"adam.{which}": like.new_zeros(individuals, len(key), count) for which in _Moments._fields}
             state["adam.count"] = like.new_zeros(individuals, len(key))
+        if self.consolidation is not None:
+            state |= self.consolidation.start({name: state[name] for name in self.groups})
         return state
 
     def more(self, network: Recurrent, spec: TaskSpec, state: State, key: Int[Tensor, " L"]) -> State:  # noqa: ARG002
@@ -79,12 +98,22 @@ class Descent(SequenceRule):
         self, network: Network, state: State, trials: Trials, key: Int[Tensor, " L"], number: int, learns: bool
     ) -> Lived:
         """Run, and descend."""
-        del key, number
+        del number
         tape = network.run(state, trials.x)  # pyright: ignore[reportAttributeAccessIssue]
         if learns:
             error = output_error(tape.output, trials, str(self.loss), str(self.weighing))
-            state = self.descended(state, self.gradients(network, state, tape, error))
+            gradients = self.gradients(network, state, tape, error)
+            if self.consolidation is not None and self.consolidation.listens(state):
+                state = self.consolidation.heard(self.fisher(network, state, tape, trials, key), state)
+            state = self.descended(state, gradients)
         return Lived(tape.output, state, {"rates": tape.rates})
+
+    def fisher(self, network: Any, state: State, tape: Any, trials: Trials, key: Int[Tensor, " L"]) -> Gradients:
+        """A draw whose mean is the Fisher information, `fisher.py` (2); costs of activity have no part in it."""
+        error = sampled_error(tape.output, step_weights(trials.w, str(self.weighing)), str(self.loss), key)
+        drawn, none = (self.gradients(network, state, tape, e) for e in (error, torch.zeros_like(error)))
+        streams = error.shape[3]
+        return {n: streams * (drawn[n] - none[n]).square() * state[f"mask.{n}"] for n in self.groups}
 
     def descended(self, state: State, gradients: Gradients) -> State:
         """Equation (4)."""
@@ -104,7 +133,12 @@ class Descent(SequenceRule):
             name: part.unflatten(-1, block.shape[2:]) * state[f"eta.{name}"]
             for name, part, block in zip(self.groups, parts, whole, strict=True)
         }
-        return moved, rest
+        if self.consolidation is None:
+            return moved, rest
+        before, rates = ({n: state[place + n] for n in self.groups} for place in ("", "eta."))
+        found = dict(zip(self.groups, whole, strict=True))
+        moved, kept = self.consolidation.write(Written(before, moved, found, rates), state)
+        return moved, {name: value for name, value in kept.items() if name.startswith(PREFIX)} | rest
 
 
 class Still(Descent):

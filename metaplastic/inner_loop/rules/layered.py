@@ -2,6 +2,8 @@
 
     W_k <- mask (W_k + dW_k),   dW_k the mean of the S decisions' changes                                    (1)
 
+A `consolidation` makes of dW_k the change that is made (`consolidation/base.py`).
+
 Feedback transport, perturbation and relaxation are such rules: what they do cannot be stated by a formula of what one
 synapse sees. `inner_loop/layered_life.py` lives them. A rule is one class with `change` and, if it keeps something of
 its own (feedback weights, expectations), `start`.
@@ -10,13 +12,14 @@ its own (feedback weights, expectations), `start`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import Annotated, ClassVar, NamedTuple
+from typing import Annotated, Any, ClassVar, NamedTuple
 
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
 from metaplastic.core import Choice, Objective, Rule, Task
+from metaplastic.inner_loop.consolidation.library import SLOT, wants_likelihood
 from metaplastic.inner_loop.networks.layers import Layer, Layers
 from metaplastic.inner_loop.objectives import AnswerCost, Cost, terms_of
 
@@ -61,6 +64,8 @@ class LayeredRule(Rule):
     """it needs an objective with an error of the output (`cross_entropy`, `squared_error`)"""
     batch: Annotated[int, Field(ge=1, le=10_000)] = 1
     """S, decisions between two writes"""
+    consolidation: Annotated[Any, SLOT] | None = None
+    """what protects old knowledge: `ewc`, `si` or `benna_fusi`; absent: nothing"""
 
     def misfit(self, objective: Objective, task: Task) -> str:
         """An objective without an error to follow, or with costs of hidden neurons; a minibatch longer than a life."""
@@ -69,6 +74,11 @@ class LayeredRule(Rule):
             return (
                 f"rule {self.kind} follows the error of the answer, and objective {objective.kind} has none; "
                 "use objective: {kind: cross_entropy} or {kind: squared_error}"
+            )
+        if wants_likelihood(self.consolidation) and not any(isinstance(term, errors) for term in terms_of(objective)):
+            return (
+                f"consolidation ewc needs answers with a likelihood, and objective {objective.kind} has none; "
+                "use objective: {kind: cross_entropy} or {kind: squared_error}, or consolidation: {kind: si, ...}"
             )
         unheard = sorted(term.kind for term in terms_of(objective) if isinstance(term, Cost))
         if unheard:

@@ -1,0 +1,1 @@
+"""What protects old knowledge: transforms of the weight changes that any gradient or layered rule makes."""
