@@ -79,22 +79,14 @@ class FeedbackAlignment(Drawn):
         return self.thinned(net, self.drawn(net, key), key)
 
 
-class DirectFeedbackAlignment(Transport):
-    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_k^T f_K), B random and fixed, f_K = -dC/dq (3)."""
+class Direct(Transport):
+    """A rule whose feedback weights come from the output to every layer, drawn at birth and fixed."""
 
-    references: ClassVar[tuple[str, ...]] = (
-        "Nøkland 2016, Direct feedback alignment provides learning in deep neural networks, NeurIPS 29",
-    )
     follows_error: ClassVar[bool] = True
-    kind: Literal["direct_feedback_alignment"] = "direct_feedback_alignment"
-    eta: Rate = 0.1
-    """learning rate; ours, since Nøkland's 1e-4 is RMSprop's"""
     feedback_gain: Rate = 1.0
     """deviation of feedback weights at birth, times the square root of the number of neurons they come down to"""
     feedback_density: Share = 1.0
     """share of feedback synapses that exist"""
-    batch: Batch = 64
-    """decisions between two writes, Nøkland's"""
 
     def mode(self) -> Mode:
         """Fixed."""
@@ -113,6 +105,19 @@ class DirectFeedbackAlignment(Transport):
             drawn = draw(rng.fold(key, k), outputs, exists.shape[-1], net.weights[0])
             state[named(k)] = gain / exists.sum(-1, keepdim=True).sqrt() * drawn * exists
         return state
+
+
+class DirectFeedbackAlignment(Direct):
+    """dW_k = eta f_k y_{k-1}, f_k = phi' (B_k^T f_K), B random and fixed, f_K = -dC/dq (3)."""
+
+    references: ClassVar[tuple[str, ...]] = (
+        "Nøkland 2016, Direct feedback alignment provides learning in deep neural networks, NeurIPS 29",
+    )
+    kind: Literal["direct_feedback_alignment"] = "direct_feedback_alignment"
+    eta: Rate = 0.1
+    """learning rate; ours, since Nøkland's 1e-4 is RMSprop's"""
+    batch: Batch = 64
+    """decisions between two writes, Nøkland's"""
 
     def signals(self, net: Layers, state: State, lesson: Lesson) -> list[Float[Tensor, "P L S _"]]:
         """Equation (3)."""
