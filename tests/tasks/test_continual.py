@@ -86,6 +86,7 @@ SEQUENCES = {
     "driscoll15": (named.driscoll15, tuple((n,) for n in range(15)), tuple(range(1, 16))),
     "miconi23_seq": (named.miconi23_seq, ((0,), (1,), (2,), (3,), (0,)), (1, 2, 3, 4)),
     "bandit_seq": (named.bandit_seq, ((0,), (1,), (0,)), (1, 2)),
+    "split_digits": (named.split_digits, ((0,), (1,), (2,), (3,), (4,)), (1, 2, 3, 4, 5)),
     "permuted": (lambda: named.permuted({"kind": "DigitsBandit-v0"}, stages=3), ((0,), (1,), (2,)), (1, 2, 3)),
 }
 

@@ -1,9 +1,10 @@
 """Contextual bandits of images: see a handwritten digit, name it, get a reward (Roelfsema & van Ooyen 2005).
 
-One decision a trial; the right one of ten actions pays 1 and the others 0 (`signed`: -1). Pools and cuts that keep
-learning, test and evaluation apart are those of `pools.py`. `DigitsBandit-v0` uses the digits that come with
-scikit-learn, `MNISTBandit-v0` MNIST from a folder of the user's, `GlyphsBandit-v0` ten classes of procedural glyphs of
-the size of MNIST's digits.
+One decision a trial; the right one of ten actions pays 1 and the others 0 (`signed`: -1). With `classes` only those
+digits come and each has an action of its own: a task of a split sequence (`task_sets/named_sequences.py`). Pools and
+cuts that keep learning, test and evaluation apart are those of `pools.py`. `DigitsBandit-v0` uses the digits that come
+with scikit-learn, `MNISTBandit-v0` MNIST from a folder of the user's, `GlyphsBandit-v0` ten classes of procedural
+glyphs of the size of MNIST's digits.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from metaplastic.core import TaskSpec, wrong
 from metaplastic.tasks.base import one_of
+from metaplastic.tasks.constants import constant
 from metaplastic.tasks.decisions import DecisionTask, Question
 from metaplastic.tasks.images import pools
 from metaplastic.tasks.images.pools import CLASSES, PoolName
@@ -44,6 +46,15 @@ class _ImageBandit(DecisionTask):
     """a wrong answer pays -1 instead of 0"""
     scale: float = Field(default=1.0, gt=0)
     """value of a white pixel; black is 0"""
+    classes: tuple[int, ...] = ()
+    """digits that come, one action each in this order; all ten, if absent"""
+
+    @field_validator("classes")
+    @classmethod
+    def _digits(cls, classes: tuple[int, ...]) -> tuple[int, ...]:
+        if classes and (len(set(classes)) < max(2, len(classes)) or not set(classes) <= set(range(CLASSES))):
+            raise wrong(f"is {classes}, wanted at least two different digits in [0, {CLASSES})")
+        return classes
 
     @property
     def folder(self) -> str:
@@ -52,13 +63,15 @@ class _ImageBandit(DecisionTask):
 
     def images(self, device: torch.device) -> pools.Pool:
         """The pool's images on a device."""
-        return pools.images(self.data, self.folder, self.pool, device)
+        return pools.images(self.data, self.folder, self.pool, device, self.classes)
 
     @property
     def spec(self) -> TaskSpec:
-        """Ten classes; a score is the proportion of digits that were named right."""
+        """An action a class; a score is the proportion of digits that were named right."""
+        count = len(self.classes) or CLASSES
+        criterion = 0.9 if count == CLASSES else (1 / count + 1) / 2
         return self.describe(
-            {"image": pools.SIDES[self.data] ** 2}, CLASSES, chance=1 / CLASSES, ceiling=1.0, criterion=0.9
+            {"image": pools.SIDES[self.data] ** 2}, count, chance=1 / count, ceiling=1.0, criterion=criterion
         )
 
     def held_out(self) -> _ImageBandit:
@@ -75,7 +88,9 @@ class _ImageBandit(DecisionTask):
         pool = self.images(trial.device)
         index = self.index(life, trial, len(pool.labels))
         label = pool.labels[index]
-        right = label[..., None] == torch.arange(CLASSES, device=trial.device)
+        named = constant(self.classes or tuple(range(CLASSES)), trial.device, torch.int64)
+        right = label[..., None] == named
+        label = right.to(torch.int64).argmax(-1)
         payoff = torch.where(right, 1.0, -1.0 if self.signed else 0.0)
         image = pool.images[index].to(torch.float32) * (self.scale / pool.white)
         return Question(image, payoff, torch.ones_like(payoff[..., 0]), torch.zeros_like(trial), label)

@@ -37,8 +37,8 @@ SIDES = MappingProxyType({"digits": 8, "mnist": 28, "procedural": 28})
 GLYPHS = 2000
 """instances of glyphs in a pool"""
 
-_LOADED: dict[tuple[str, str, str, str], Pool] = {}
-"""(data, folder, pool, device) -> images: a process loads them once. A plain dict: torch.compile sees through it"""
+_LOADED: dict[tuple[str, str, str, str, tuple[int, ...]], Pool] = {}
+"""(data, folder, pool, device, classes) -> images, loaded once a process. A dict: torch.compile sees through it"""
 
 
 class Pool(NamedTuple):
@@ -59,13 +59,17 @@ class Cut(NamedTuple):
     """key of the orders of the epochs"""
 
 
-def images(data: str, folder: str, pool: str, device: torch.device | str) -> Pool:
-    """The images of a pool on a device; `folder` is where those of MNIST are.
+def images(data: str, folder: str, pool: str, device: torch.device | str, classes: tuple[int, ...] = ()) -> Pool:
+    """The images of a pool on a device; `folder` is where those of MNIST are; `classes`: only theirs, () is all.
 
     Raises:
         ValueError: if the folder does not hold MNIST.
     """
-    place = (data, folder, pool, str(device))
+    place = (data, folder, pool, str(device), classes)
+    if place not in _LOADED and classes:
+        whole = images(data, folder, pool, device)
+        chosen = torch.isin(whole.labels, torch.tensor(classes, device=whole.labels.device))
+        _LOADED[place] = whole._replace(images=whole.images[chosen], labels=whole.labels[chosen])
     if place not in _LOADED:
         loaded = _mnist(folder, pool) if data == "mnist" else {"digits": _digits, "procedural": _glyphs}[data](pool)
         _LOADED[place] = loaded._replace(images=loaded.images.to(device), labels=loaded.labels.to(device))

@@ -71,6 +71,17 @@ class Sequence(NamedTuple):
         trials = sum(each.trials for each in lived)
         return self._lived((*lived, Stage(tasks=(task,), trials=test_trials)), trials, test_trials)
 
+    def recall(self, tasks: tuple[int, ...] = (), test_trials: int = 200) -> TaskSet:
+        """Lives with all stages, then test trials of these tasks by turns; all, if absent: the score is (1).
+
+        `test_trials` is rounded down to whole rounds of the tasks. A task goes on where it was: one with a finite
+        pool shows what was learned from, so its `held_out` must judge what is known of the unseen.
+        """
+        tasks = tasks or tuple(range(len(self.tasks.tasks)))
+        count = test_trials - test_trials % len(tasks)
+        trials = sum(stage.trials for stage in self.stages)
+        return self._lived((*self.stages, Stage(tasks=tasks, trials=count)), trials, count)
+
     def _only(self, numbers: tuple[int, ...]) -> TaskSet:
         name = "stage " + " ".join(map(str, numbers))
         schedule = "per_lifetime" if self.tasks.schedule == "per_lifetime" else "interleaved"

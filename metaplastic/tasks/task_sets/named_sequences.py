@@ -5,6 +5,7 @@
     driscoll15            fifteen of the twenty tasks, one after the other (Duncker et al. 2020; Driscoll et al. 2022)
     miconi23_seq          Boolean functions within a life, then the first again: savings (ours)
     bandit_seq            arms that stay, arms that change places, arms that stay (ours, numbers of Behrens et al. 2007)
+    split_digits          five pairs of digits, one after the other, by two actions (Zenke et al. 2017, with MNIST)
     permuted              one task whose observations come in another order in every stage
     blocked_vs_interleaved    two rules on one grid of stimuli, by turns of 200 trials or mixed (Flesch et al. 2018)
 
@@ -74,6 +75,13 @@ def bandit_seq(blocks: tuple[int, int] = (30, 40)) -> Sequence:
     changes = a_task("ReversalBandit-v0", feedback=True, good=0.8, shortest=blocks[0], longest=blocks[1])
     trials = ((0, STABLE), (1, VOLATILE), (0, STABLE))
     return _set((stays, changes), tuple(Stage(tasks=(task,), trials=count) for task, count in trials))
+
+
+def split_digits(trials: int = 960, kind: str = "DigitsBandit-v0", **settings: Any) -> Sequence:
+    """0 or 1, then 2 or 3 … 8 or 9, told by the same two actions; a channel says which pair it is."""
+    tasks = tuple(a_task(kind, classes=(first, first + 1), **settings) for first in range(0, 10, 2))
+    chained = _sequence(tasks, _one_by_one(len(tasks)), trials)
+    return chained._replace(tasks=TaskSet.model_validate({**chained.tasks.model_dump(), "rule": True}))
 
 
 def permuted(task: dict[str, Any] | TensorTask, stages: int = 10, trials: int = 1000) -> Sequence:
