@@ -43,15 +43,15 @@ def lesson_for(net: Layers, rule: LayeredRule, cost: Callable[[Tensor, Tensor], 
     x = draws(50, 1, lives, decisions, net.weights[0].shape[-1] - net.bias).abs() / 2
     best = draws(51, 1, lives, decisions, post).argmax(-1)
     target = torch.nn.functional.one_hot(best, post).double()
-    layers = net.forward(x)
-    output = layers[-1].post.detach().requires_grad_()
-    (top_error,) = torch.autograd.grad(cost(output, target).sum(), output)
     shape = (individuals, lives, decisions)
     numbers = {
         name: torch.full((individuals, 1, 1, 1), float(value), dtype=torch.float64)
         for name, value in rule
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
+    layers = rule.answered(net, x, numbers)
+    output = layers[-1].post.detach().requires_grad_()
+    (top_error,) = torch.autograd.grad(cost(output, target).sum(), output)
     reward = torch.zeros(shape, dtype=torch.float64)
     keys = rng.fold(rng.root(3), torch.arange(lives))
     action = torch.zeros(shape, dtype=torch.int64)

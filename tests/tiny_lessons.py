@@ -43,7 +43,8 @@ def lesson_of(net: Layers, rule: LayeredRule, *, count: int = S, seed: int = 0, 
     """A minibatch of `count` decisions as these networks lived it; parts may be `given`."""
     lives, outputs = net.weights[0].shape[:2], net.weights[-1].shape[-2]
     x = draw(1, lives[1], count, net.weights[0].shape[-1] - net.bias, seed=seed + 1)
-    layers = net.forward(x)
+    own = {n: v[:, None, None, None] for n, v in numbers(rule, lives[0], x).items()}
+    layers = rule.answered(net, x, own)
     output = layers[-1].post
     best = rng.below(rng.words(rng.fold(KEY, seed + 2), lives[1] * count), outputs).reshape(1, lives[1], count)
     action = rng.below(rng.words(rng.fold(KEY, seed + 3), output[..., 0].numel()), outputs).reshape(output.shape[:-1])
@@ -57,7 +58,7 @@ def lesson_of(net: Layers, rule: LayeredRule, *, count: int = S, seed: int = 0, 
         "reward": draw(*output.shape[:-1], seed=seed + 4),
         "prediction": draw(*output.shape[:-1], seed=seed + 5),
         "top_error": CrossEntropy.top_error(output, target),
-        "numbers": {n: v[:, None, None, None] for n, v in numbers(rule, lives[0], x).items()},
+        "numbers": own,
         "key": key_of(net, seed),
         "trial": seed,
     }

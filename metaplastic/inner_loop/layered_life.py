@@ -129,7 +129,7 @@ def _lesson(
 ) -> tuple[Lesson, Float[Tensor, "P L kinds"]]:
     """A minibatch as it was lived, (1) and (2); and the critic's expectations after it."""
     x, payoff = decisions.observation.movedim(0, 1)[None], decisions.payoff.movedim(0, 1)[None]
-    layers = net.forward(x)
+    layers = setting.rule.answered(net, x, setting.rule_numbers)
     output = layers[-1].post
     count = x.shape[2]
     keys = rng.fold(
@@ -218,7 +218,7 @@ def _record(
     for first in range(task.trials, task.trials + task.test_trials, TEST_BATCH):
         count = min(TEST_BATCH, task.trials + task.test_trials - first)
         decisions = _decisions(setting, first, count, net.weights[0])
-        layers = net.forward(decisions.observation.movedim(0, 1)[None])
+        layers = setting.rule.answered(net, decisions.observation.movedim(0, 1)[None], setting.rule_numbers)
         output = layers[-1].post
         tested.append(_judged(setting, decisions, output, greedy(output))[:2])
         activity = activity + _active(net, layers) * count / task.test_trials

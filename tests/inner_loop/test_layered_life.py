@@ -29,6 +29,14 @@ class Delta(LayeredRule):
         return (*still, self.eta * error), state
 
 
+class Doubtful(Delta):
+    """Acts and is tested by the opposite of what its weights say."""
+
+    def answered(self, net, x, numbers):  # noqa: ARG002
+        *below, top = net.forward(x)
+        return (*below, top._replace(post=-top.post))
+
+
 def lived(individuals=2, lifetimes=3, objective=None, rule=None, record=(), policy=None, first=0, **network):
     return live(
         Feedforward(units=5, **network),
@@ -89,3 +97,12 @@ def test_what_it_cannot_do_it_says_in_one_line():
         lived(rule=FormulaRule(update="pre * post"), policy=Softmax())
     with pytest.raises(ValueError, match="rule delta lives in PyTorch"):
         backend_for(Feedforward(), Delta(), TinyTask(), backend="numba")
+
+
+def test_a_network_acts_and_is_tested_by_what_its_rule_says_it_answers():
+    one, other = (lived(rule=kind(batch=4, eta=0.0), record=("q", "action")) for kind in (Delta, Doubtful))
+    for name in one.recordings:
+        if name.startswith("q"):
+            torch.testing.assert_close(other.recordings[name].data, -one.recordings[name].data)
+    assert not torch.equal(other.recordings["action"].data, one.recordings["action"].data)
+    assert not torch.equal(other.metrics["test_reward"], one.metrics["test_reward"])

@@ -198,6 +198,24 @@ def test_the_sign_of_the_nudge_is_a_coin_of_each_minibatch():
     assert not all(together)  # lifetimes toss coins of their own
 
 
+@pytest.mark.parametrize("states", ["clip", "network"])
+def test_equilibrium_propagation_answers_from_its_rest(states):
+    """At rest each state is what its input makes of it, eq. (3), and the gate is the slope of that."""
+    net = small_net("tanh", gain=0.4)
+    rule = EquilibriumPropagation(free_steps=200, feedback=0.5, states=states)
+    layers = lesson_for(net, rule, squared_error).layers
+    for k, layer in enumerate(layers):
+        is_last = k == len(layers) - 1
+        a = layer.potential.detach().requires_grad_()
+        state = a.clamp(0, 1) if states == "clip" else a if is_last else a.tanh()
+        torch.testing.assert_close(layer.post, state.detach(), rtol=0, atol=1e-10)
+        (slope,) = torch.autograd.grad(state.sum(), a)
+        torch.testing.assert_close(layer.gate, slope, rtol=0, atol=1e-10)
+        above = 0 if is_last else 0.5 * layers[k + 1].post @ net.carriers(k + 1)
+        torch.testing.assert_close(layer.potential, layer.pre @ net.weights[k].mT + above, rtol=0, atol=1e-10)
+    assert relative_error((layers[-1].post,), (net.forward(lesson_for(net, rule, squared_error).x)[-1].post,)) > 0.01
+
+
 def propagate_once(net: Layers, beta: float) -> tuple[Tensor, ...]:
     rule = EquilibriumPropagation(free_steps=12)
     lesson = lesson_for(net, rule, squared_error)

@@ -10,10 +10,10 @@ Scellier & Bengio 2017, Equilibrium propagation: bridging the gap between energy
 of their section 3; (4) and its error of beta^2: Laborieux et al. 2021. As beta -> 0, (3) is minus the gradient of
 C = 1/2 |s_K^0 - target|^2 at the resting state, with an error of the order of beta (3) or beta^2 (4).
 
-Its objective is always this C, of its own resting state: the network's answer without feedback is another function of
-the weights, and comes near to it as `feedback` (gamma) goes to 0. Departures: states start at 0 for each minibatch (the
-authors keep those of every training example), so the free phase has 50 steps instead of 20; the authors' bias of a
-layer learns as its other weights do.
+Its objective is always this C, of its own resting state, which is also what it acts and is tested by: the pass without
+feedback is another function of the weights, and comes near to it as `feedback` (gamma) goes to 0. Departures: states
+start at 0 for each minibatch (the authors keep those of every training example), so the free phase has 50 steps instead
+of 20; the authors' bias of a layer learns as its other weights do.
 """
 
 from __future__ import annotations
@@ -27,8 +27,17 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import Number
 from metaplastic.fields import Evolves, Option, Options
-from metaplastic.inner_loop.networks.layers import Layers
-from metaplastic.inner_loop.relaxation.settling import Activities, Motion, PerBrain, Pull, contrast, settle, silent
+from metaplastic.inner_loop.networks.layers import Layer, Layers
+from metaplastic.inner_loop.relaxation.settling import (
+    Activities,
+    Motion,
+    PerBrain,
+    Pull,
+    as_layers,
+    contrast,
+    settle,
+    silent,
+)
 from metaplastic.inner_loop.rules.layered import LayeredRule, Lesson, State
 
 
@@ -87,11 +96,10 @@ class EquilibriumPropagation(LayeredRule):
         """How its states move."""
         return Motion(numbers["feedback"], numbers["rate"], self.states == "clip")
 
-    def answer(
-        self, net: Layers, x: Float[Tensor, "#P L S I"], numbers: dict[str, PerBrain]
-    ) -> Float[Tensor, "P L S A"]:
-        """The output at rest, which its objective is about."""
-        return settle(net, x, silent(net, x), self.motion(numbers), numbers["free_steps"])[-1]
+    def answered(self, net: Layers, x: Float[Tensor, "#P L S I"], numbers: dict[str, PerBrain]) -> tuple[Layer, ...]:
+        """(1), the free phase."""
+        motion = self.motion(numbers)
+        return as_layers(net, x, settle(net, x, silent(net, x), motion, numbers["free_steps"]), motion)
 
     def change(self, net: Layers, state: State, lesson: Lesson) -> tuple[tuple[Tensor, ...], State]:
         """(3) or (4)."""
@@ -101,7 +109,7 @@ class EquilibriumPropagation(LayeredRule):
         if self.nudge == "random_sign":
             coin = rng.coin(rng.word(lesson.key, 0), 0.5)
             beta = beta * torch.where(coin, 1.0, -1.0).to(beta)[None, :, None, None]
-        free = settle(net, lesson.x, silent(net, lesson.x), motion, numbers["free_steps"])
+        free = tuple(layer.post for layer in lesson.layers)
         pull = Pull(lesson.target, beta)
         steps = numbers["nudged_steps"]
         slopes = propagate(net, lesson.x, free, pull, motion, steps, symmetric=self.nudge == "symmetric")

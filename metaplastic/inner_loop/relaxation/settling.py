@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from metaplastic.inner_loop.networks.layers import Layers
+from metaplastic.inner_loop.networks.layers import Layer, Layers
 
 Activities = tuple[Tensor, ...]
 """s_1 … s_K, [P, L, S, N_k] each"""
@@ -87,6 +87,22 @@ def _step(net: Layers, below: Tensor, states: Activities, motion: Motion, pull: 
         new = new.clamp(0, 1) if motion.is_clipped else new
         moved.append(new * net.exists(k) if k < last else new)
     return tuple(moved)
+
+
+def as_layers(net: Layers, x: Float[Tensor, "#P L S I"], states: Activities, motion: Motion) -> tuple[Layer, ...]:
+    """States as what layers did: `potential` is a_k of (3), `gate` the slope of s_k by it."""
+    last, layers = len(states) - 1, []
+    for k, s in enumerate(states):
+        pre = net.seen(states[k - 1] if k else x.expand(len(s), *x.shape[1:]))
+        a = pre @ net.weights[k].mT
+        a = a + motion.feedback * (states[k + 1] @ net.carriers(k + 1)) if k < last else a
+        gate = torch.ones_like(a)
+        if motion.is_clipped:
+            gate = ((s > 0) & (s < 1)).to(a)
+        elif k < last:
+            gate = net.phi.derivative(a, s)
+        layers.append(Layer(pre, a, s, gate * net.exists(k) if k < last else gate))
+    return tuple(layers)
 
 
 def contrast(

@@ -32,7 +32,7 @@ class Lesson(NamedTuple):
 
     x: Float[Tensor, "#P L S I"]
     layers: tuple[Layer, ...]
-    """the answer to it, before this change"""
+    """`rule.answered` of it, before this change"""
     target: Float[Tensor, "#P L S A"]
     """1 at the best answer, 0 elsewhere"""
     payoff: Float[Tensor, "#P L S A"]
@@ -90,6 +90,15 @@ class LayeredRule(Rule):
     def start(self, net: Layers, key: Int[Tensor, " L"]) -> State:  # noqa: ARG002
         """What it keeps, at birth; `key` is K(INIT) of each lifetime, folded for the rule."""
         return {}
+
+    def answered(
+        self,
+        net: Layers,
+        x: Float[Tensor, "#P L S I"],
+        numbers: dict[str, Float[Tensor, "P 1 1 1"]],  # noqa: ARG002
+    ) -> tuple[Layer, ...]:
+        """What the networks do with a minibatch: they act by it and are tested by it. One pass without feedback."""
+        return net.forward(x)
 
     @abstractmethod
     def change(self, net: Layers, state: State, lesson: Lesson) -> tuple[tuple[Tensor, ...], State]:

@@ -157,7 +157,7 @@ def at_rest(
     """What n weight vectors answer to all images when layers run up and down."""
     x = material.x.to(vectors).expand(1, len(vectors), *material.x.shape)
     numbers = {name: value.to(vectors) for name, value in rates_of(one).items()}
-    return rule.answer(_layers(like, vectors), x, numbers)[0]
+    return rule.answered(_layers(like, vectors), x, numbers)[-1].post[0]
 
 
 def accuracy(one: Contestant, like: Layers, material: Material, vectors: Float[Tensor, "n D"]) -> Float[Tensor, " n"]:
@@ -184,7 +184,7 @@ def lesson(
     """A minibatch of `decisions` images, drawn with replacement, for each brain; `key` is all its chance."""
     index = rng.below(rng.words(rng.fold(key, 0), decisions), len(material.x))
     x, target = material.x[index][None], material.target[index][None]
-    layers = brains.net.forward(x)
+    layers = one.rule.answered(brains.net, x, rates)
     output = layers[-1].post
     u0, u1 = rng.uniform(rng.words(rng.fold(key, 1), 2 * decisions)).unflatten(-1, (decisions, 2)).unbind(-1)
     explore = {name: value[:, None, None] for name, value in numbers(one.policy, len(output), output).items()}
