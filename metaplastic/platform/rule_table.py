@@ -35,6 +35,7 @@ class Evidence(NamedTuple):
 UNSUPERVISED = "test_unsupervised_rules.py"
 TRANSPORT, PERTURBATION = "test_feedback_transport.py", "test_perturbation_rules.py"
 GRADIENTS = "test_recurrent_gradients.py"
+DENDRITES = "test_dendritic_rules.py"
 EVIDENCE: dict[str, Evidence] = {
     "hebbian": Evidence("grows along PC1 without limit", "cos .996, length 3e8 after 2,000 inputs", "test_rules.py"),
     "oja": Evidence("first principal component, length 1", "cos ≥ .997, length 1.001", "test_rules.py"),
@@ -88,6 +89,12 @@ EVIDENCE: dict[str, Evidence] = {
     "sign_symmetry": Evidence("share of signs; concordance 0 is alignment", "within .02; to 1e-10", TRANSPORT),
     "kolen_pollack": Evidence("W - B falls as (1 - decay)^t", "to 1e-10", TRANSPORT),
     "weight_mirror": Evidence("cos(B, W) > .99, 10⁴ noises, linear", "≥ .9987; the authors' loop to 1e-10", TRANSPORT),
+    "burstprop": Evidence(
+        "small errors: the gradient's direction; R takes the rest away: gradient",
+        "cos ≥ .9999 (sigmoid, Y = W), to 1e-10",
+        DENDRITES,
+    ),
+    "segregated_dendrites": Evidence("Y = W, one hidden layer: sign of the error, cos > .95", "cos .9995", DENDRITES),
     "agrel": Evidence("mean over answers: gradient of cross-entropy", "to 1e-10", TRANSPORT),
     "batch_q_agrel": Evidence(
         "gradient of (r - q_s)² / 2; MNIST level with backprop",
@@ -117,6 +124,11 @@ EVIDENCE: dict[str, Evidence] = {
     ),
     "equilibrium_propagation": Evidence(
         "error as beta, symmetric as beta²", "within the slopes' .2", "test_relaxation.py"
+    ),
+    "dendritic_microcircuit": Evidence(
+        "self-predicting: apical 0 without a teacher; B = W: gradient as currents weaken",
+        "to 1e-10; error as a s, within the slope's .2",
+        DENDRITES,
     ),
     "contrastive_hebbian": Evidence("error to backprop as gamma", "within the slope's .2", "test_relaxation.py"),
     "force": Evidence("ridge regression; four sines by itself, nMSE ≤ .02", "to 1e-10; 8 of 8 networks", "test_rls.py"),

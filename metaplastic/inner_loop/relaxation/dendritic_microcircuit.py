@@ -7,7 +7,7 @@
     w_k = I_k [1, r_k],   z_k = (1 - m) w_k + m u_{k+1},   i_k = phi(z_k)                                        (5)
                                                  interneurons of layer k, one for each neuron of layer k + 1
     dW_k = eta_k <(phi(u_k) - phi(v_k)) [1, r_{k-1}]^T>,     eta_k = eta eta_ratio^(K-k)                         (6)
-    dI_k = interneuron_eta <(phi(z_k) - phi(w_k)) [1, r_k]^T>,   dC_k = -apical_eta <A_k i_k^T>                  (7)
+    dI_k = interneuron_ratio eta_{k+1} <(phi(z_k) - phi(w_k)) [1, r_k]^T>,   dC_k = -apical_ratio eta <A_k i_k^T> (7)
     a = g_A / (g_leak + g_B + g_A),   s = g_som / (g_leak + g_B + g_som),   m = g_som / (g_leak + g_D + g_som)   (8)
 
 Sacramento, Ponte Costa, Bengio & Senn 2018, Dendritic cortical microcircuits approximate the backpropagation algorithm,
@@ -16,8 +16,9 @@ identity. W_k and I_k are the paper's weights times what the conductances leave 
 the circuit's without a teacher. u_k starts there and moves to (3) and (4) by steps of `rate`, all layers at once.
 
 Self-predicting (I_k = W_{k+1}, C_k = -B_{k+1}^T): without a teacher A = 0 and u = v. With one, and B = W, for weak
-currents (6) is eta_k s (a (1 - m))^(K-k) times minus the gradient of C. B is random, as in the paper, or W; a circuit
-born with random I and C comes to predict itself by (7), for which `quiet_trials` gives it decisions without a teacher.
+currents (6) is eta_k s (a (1 - m))^(K-k) times minus the gradient of C. B is random, as in the paper, or W, and C then
+also loses what W_{k+1}^T gains, or apical dendrites would hear learning as an error. A circuit born with random I and C
+comes to predict itself by (7), for which `quiet_trials` gives it decisions without a teacher.
 Departures: (4) follows any objective's error; the learning rates are ours, since a step stands for a presentation.
 """
 
@@ -132,10 +133,11 @@ class DendriticMicrocircuit(LayeredRule):
     """learning rate of the output's weights; ours"""
     eta_ratio: Rate = 4.0
     """by how much each layer's rate is above that of the layer after it; ours, 1 / (a (1 - m)) at these conductances"""
-    interneuron_eta: Rate = 0.1
-    """learning rate of I; ours"""
-    apical_eta: Rate = 0.05
-    """learning rate of C; ours"""
+    interneuron_ratio: Rate = 2.375
+    """learning rate of I over that of the weights it is to be like; ours, 1 / m at these conductances: for small errors
+    I then changes as they do, and the circuit goes on predicting itself as it learns"""
+    apical_ratio: Rate = 0.1
+    """learning rate of C over eta; ours"""
     leak: Conductance = 0.1
     """g_leak, the authors'"""
     basal: Conductance = 1.0
@@ -151,7 +153,7 @@ class DendriticMicrocircuit(LayeredRule):
     steps: Annotated[Number, Evolves(1, 1000, integer=True)] = 20
     """of the relaxation; ours"""
     feedback: Annotated[Option, Options("random", "symmetric")] = "random"
-    """B: as drawn, or W"""
+    """B: as drawn, or W, which C then follows"""
     feedback_gain: Rate = 1.0
     """deviation of B at birth, times the square root of the forward connection's fan_in"""
     lateral: Annotated[Option, Options("self_predicting", "random")] = "self_predicting"
@@ -205,17 +207,19 @@ class DendriticMicrocircuit(LayeredRule):
         start = tuple(layer.potential for layer in lesson.layers)
         soma = relax(net, circuit, shares, lesson.x, start, given["rate"], given["steps"], taught)
         rest = compartments(net, circuit, shares, lesson.x, soma)
-        last, scale = len(soma) - 1, 1 / lesson.x.shape[2]
-        above = _above(net, soma, rest.basal, 0)
+        last = len(soma) - 1
+        rates = [given["eta"] * given["eta_ratio"] ** (last - k) / lesson.x.shape[2] for k in range(last + 1)]
         changes = tuple(
-            (not is_quiet) * given["eta"] * given["eta_ratio"] ** (last - k) * scale * more.mT @ rest.seen[k]
-            for k, more in enumerate(above)
+            (not is_quiet) * rates[k] * more.mT @ rest.seen[k]
+            for k, more in enumerate(_above(net, soma, rest.basal, 0))
         )
         after = dict(state)
         for k, more in enumerate(_above(net, rest.inter, rest.predicted, 1), 1):
-            grown = given["interneuron_eta"] * scale * more.mT @ rest.seen[k]
-            lost = given["apical_eta"] * scale * rest.apical[k - 1].mT @ fired(net, rest.inter[k - 1], k)
+            grown = given["interneuron_ratio"] * rates[k] * more.mT @ rest.seen[k]
+            lost = given["apical_ratio"] * rates[-1] * rest.apical[k - 1].mT @ fired(net, rest.inter[k - 1], k)
             after[f"inter{k}"] = (state[f"inter{k}"] + grown) * net.masks[k]
+            if self.feedback == "symmetric":
+                lost = lost + changes[k][..., int(net.bias) :].mT
             after[f"cancel{k}"] = (state[f"cancel{k}"] - lost) * net.masks[k][..., int(net.bias) :].mT
         return changes, after
 

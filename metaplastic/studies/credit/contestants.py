@@ -56,6 +56,11 @@ ENTRIES: dict[str, tuple[Entry, ...]] = {
     "sign_symmetry": (("SS", "sign symmetry", TRANSPORT, {}, ERROR),),
     "kolen_pollack": (("KP", "Kolen-Pollack", TRANSPORT, {"decay": 0.001}, ERROR),),
     "weight_mirror": (("WM", "weight mirror", TRANSPORT, {"normalise": "birth"}, ERROR),),
+    "burstprop": (
+        ("BU", "bursts, random", TRANSPORT, {"momentum": 0.0, "hidden_ratio": 4.0}, ERROR),
+        ("BS", "bursts, symmetric", TRANSPORT, {"momentum": 0.0, "hidden_ratio": 4.0, "feedback": "symmetric"}, ERROR),
+    ),
+    "segregated_dendrites": (("SD", "segregated dendrites", TRANSPORT, {"hidden_ratio": 4.0}, ERROR),),
     "plasticity_pool": (("PP", "plasticity pool, at its start", TRANSPORT, {}, ERROR),),
     "batch_node_perturbation": (("NP", "node perturbation", PERTURBED, {"cost": "squared_error"}, ERROR),),
     "weight_perturbation": (("WP", "weight perturbation", PERTURBED, {"cost": "squared_error"}, ERROR),),
@@ -84,6 +89,10 @@ ENTRIES: dict[str, tuple[Entry, ...]] = {
         ),
     ),
     "contrastive_hebbian": (("CH", "contrastive Hebb", SETTLED, {"feedback": 0.05, "rate": 1.0, "steps": 8}, ERROR),),
+    "dendritic_microcircuit": (
+        ("MR", "microcircuit, random", SETTLED, {}, ERROR),
+        ("MS", "microcircuit, symmetric", SETTLED, {"feedback": "symmetric"}, ERROR),
+    ),
 }
 """kind of the rule -> what takes part"""
 
