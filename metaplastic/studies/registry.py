@@ -22,6 +22,13 @@ STUDIES: dict[str, tuple[str, str]] = {
     "eprop-evidence": ("recurrent.eprop_evidence", "EPropEvidence"),
     "augment": ("reward.augment", "AugmentStudy"),
     "miconi-dnms": ("reward.miconi_dnms", "MiconiStudy"),
+    "song-rdm": ("song.dots", "SongDots"),
+    "song-rdm-rt": ("song.dots", "SongReaction"),
+    "song-context": ("song.context", "SongContext"),
+    "song-multisensory": ("song.multisensory", "SongMultisensory"),
+    "song-romo": ("song.comparison", "SongRomo"),
+    "song-wager": ("song.wager", "SongWager"),
+    "song-economic": ("song.economic", "SongEconomic"),
 }
 """name -> (module below metaplastic.studies, class)"""
 
