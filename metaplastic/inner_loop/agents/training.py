@@ -80,7 +80,7 @@ def train(
     base = torch.zeros(1, dtype=torch.int64) if streams is None else streams
     own = base.to(weights.device)[:, None] << 32
     lane = torch.arange(rule.batch, device=weights.device)
-    seen: list[Update] = []
+    course = weights.detach().new_zeros(rule.updates, 5, len(weights))  # one block: 8 small ones an update pin memory
     room = None
     step = compiled_step(task) if compiled and not in_blocks(bare(task)) else None
     for number in range(rule.updates):
@@ -92,10 +92,12 @@ def train(
         if room is None and not rule.unroll:
             room = agents.tapes(actor.world.steps, rule.batch)
         update = _live_and_learn(agents, actor, rule, settings, optimiser, rate, values["clip"], number)
-        seen.append(update)
+        course[number] = torch.stack(
+            (update.score, update.reward, update.parts.value, update.parts.entropy, update.explained)
+        )
         if told is not None:
             told(update)
-    return agents._replace(weights=weights.detach()), _history(seen, len(weights))
+    return agents._replace(weights=weights.detach()), _history(course)
 
 
 def _live_and_learn(
@@ -154,20 +156,10 @@ def _costs(objective: Objective, agents: int, like: Tensor) -> list[Tensor]:
     return [energy, homeostasis, target]
 
 
-def _history(seen: list[Update], agents: int) -> History:
-    count = min(POINTS, len(seen))
-    edges = [len(seen) * point // max(count, 1) for point in range(count + 1)]
-    pieces = [seen[first:end] for first, end in pairwise(edges)]
-
-    def column(pick: Callable[[Update], Tensor]) -> Tensor:
-        rows = [torch.stack([pick(update) for update in piece]).mean(0) for piece in pieces]
-        return torch.stack(rows) if rows else torch.zeros(0, agents)
-
-    return History(
-        [piece[-1].number + 1 for piece in pieces],
-        column(lambda update: update.score),
-        column(lambda update: update.reward),
-        column(lambda update: update.parts.value),
-        column(lambda update: update.parts.entropy),
-        column(lambda update: update.explained),
-    )
+def _history(course: Float[Tensor, "updates 5 P"]) -> History:
+    """Means over the updates of a point, of the columns in the order of `History`."""
+    count = min(POINTS, len(course))
+    edges = [len(course) * point // max(count, 1) for point in range(count + 1)]
+    rows = [course[first:end].mean(0) for first, end in pairwise(edges)]
+    columns = torch.stack(rows, 1) if rows else course.new_zeros(5, 0, course.shape[2])
+    return History(edges[1:], *columns)
