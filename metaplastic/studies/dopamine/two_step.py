@@ -32,7 +32,7 @@ from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
 from metaplastic.tasks.bandits.two_step import TwoStep
 from metaplastic.tasks.bandits.two_step_analysis import Stays
 
-UPDATES, BATCH = 2500, 32
+UPDATES, BATCH = 5000, 32
 EPISODES = 300
 """test episodes of every seed"""
 FIRST, LAST = 8, 5
