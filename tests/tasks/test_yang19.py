@@ -12,7 +12,6 @@ from metaplastic.tasks.base import one_hot
 from metaplastic.tasks.epochs import When
 from metaplastic.tasks.registry import make
 from metaplastic.tasks.yang19.families import MatchFamily, Pair
-from metaplastic.tasks.yang19.readout import Yang19Readout
 from metaplastic.tasks.yang19.ring import Yang19, bump
 from metaplastic.tasks.yang19.rules import NAMES
 from metaplastic.tasks.yang19.tasks import YANG19, id_of
@@ -282,52 +281,6 @@ def test_published_weights():
     assert w[:length] == [0.0] * 5 + [1.0] * (cue - 5) + [0.0] * 5 + [5.0] * 20
 
 
-def readout(name: str, **settings) -> Yang19Readout:
-    task = make("yang19.readout-v0", task={"kind": id_of(name), **settings})
-    assert isinstance(task, Yang19Readout)
-    return task
-
-
-def test_published_targets_by_hand():
-    task = readout("go", places="units")
-    seen = task.render(LIVES[:3], 0)
-    length, goal = int(seen.drawn.length[0]), float(seen.drawn.values.conditions.goal[0])
-    unit, cue = round(goal * 16 / math.pi), length - 25
-    assert seen.y[: length - 25, 0, 0].eq(0.8).all()
-    assert seen.y[:cue, 0, 1:].eq(0.05).all()
-    after = seen.y[cue:length, 0]
-    assert after[:, 0].tolist() == pytest.approx([0.05] * 25)
-    assert after[:, 1 + unit].tolist() == pytest.approx([0.85] * 25)
-    assert after[:, 1 + (unit + 2) % 32].tolist() == pytest.approx([0.05 + 0.8 * math.exp(-0.5)] * 25)
-
-
-@pytest.mark.parametrize(
-    ("degrees", "fixation", "wanted"), [(0, 0.4, 1), (35, 0.4, 1), (37, 0.4, 0), (-35, 0.4, 1), (0, 0.6, 0)]
-)
-def test_only_where_the_last_outputs_point_counts(degrees, fixation, wanted):
-    task = readout("anti")
-    seen = task.render(LIVES[:5], 0)
-    angle = torch.remainder(seen.drawn.values.conditions.goal + degrees * DEGREE, 2 * math.pi)
-    output = torch.zeros_like(seen.y)
-    for lane in range(5):
-        output[int(seen.drawn.length[lane]) - 1, lane, 1:] = bump(angle[lane], 32)
-    output[..., 0] = fixation
-    assert task.judge(output, seen).score.tolist() == [wanted] * 5
-
-
-def test_the_reward_is_the_published_loss():
-    task = readout("dnms")
-    seen = task.render(LIVES[:2], 0)
-    error = (0.3 - seen.y[:, 0].double()) ** 2
-    mask = torch.ones(33, dtype=torch.float64)
-    mask[0] = 2.0
-    weights = seen.w[:, 0, None].double() * mask
-    wanted = -(error * weights).sum() / weights.sum() / 1.0
-    weight_of_a_step = 34.0
-    assert weights.sum() == seen.w[:, 0].double().sum() * weight_of_a_step
-    assert task.judge(torch.full_like(seen.y, 0.3), seen).reward[0].item() == pytest.approx(wanted.item(), rel=1e-5)
-
-
 @pytest.mark.parametrize(
     ("old", "new"),
     [
@@ -356,8 +309,6 @@ def test_older_names_are_understood(old, new):
         (lambda: yang("dlydm1", levels=(0.3,)), ["levels", "two different numbers"]),
         (lambda: yang("dm1", mean_strength=(1.0, 0.5)), ["mean_strength", "low <= high"]),
         (lambda: yang("go", timing={"stimulsu": 300}), ["timing.stimulsu", "did you mean 'stimulus'?"]),
-        (lambda: readout("fdgo"), ["task", "yang19.fdgo-v0", "did you mean"]),
-        (lambda: make("yang19.readout-v0", task={"kind": "Bandit-v0"}), ["task", "Bandit-v0"]),
     ],
 )
 def test_mistakes_name_what_came_and_what_was_wanted(call, words):
