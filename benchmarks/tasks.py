@@ -26,6 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
+from metaplastic.tasks import compiling
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.registry import TASKS, make
 
@@ -170,13 +171,13 @@ def runner(task: TensorTask, mode: str, batch: int, *, compiled: bool) -> Callab
         def one() -> Any:
             return task.render(lives, 0)
 
-        make_trial = torch.compile(one, fullgraph=True, dynamic=False) if compiled else one
+        make_trial = compiling.compiled(one) if compiled else one
         steps = task.spec.trial_steps
         return lambda: len(make_trial().w) * batch // steps * steps
     state, _ = task.reset(lives)
     policy = task.random_policy(lives)
     action = policy(state, torch.zeros(()))
-    step = torch.compile(task.step, fullgraph=True, dynamic=False) if compiled else task.step
+    step = compiling.compiled(task.step) if compiled else task.step
     kept = [state]
 
     def go() -> int:

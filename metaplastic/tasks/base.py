@@ -27,6 +27,7 @@ from torch import Tensor
 
 from metaplastic import rng
 from metaplastic.core import Task, TaskSpec, near_miss, wrong
+from metaplastic.tasks import compiling
 
 
 class Info(NamedTuple):
@@ -181,7 +182,7 @@ class TensorTask(Task, ABC):
         step = self.step
         if compiled:
             self.step(state, policy(state, now.observation))  # makes the tables that are kept; else it compiles twice
-            step = torch.compile(self.step, fullgraph=True, dynamic=False)
+            step = compiling.compiled(self.step)
         rows = []
         for _ in range(steps):
             observation = now.observation

@@ -16,6 +16,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from metaplastic.core import Task
+from metaplastic.tasks.compiling import compiled
 
 Step = Callable[[Any, Tensor], tuple[Any, Any]]
 """(state, action) -> state, time step"""
@@ -75,7 +76,7 @@ def compiled_step(task: Any) -> Step:
     lane = torch.zeros(1, 1, dtype=torch.int64)
     state, _ = task.reset(lane)
     task.step(state, lane)  # makes the tables that the task keeps; else it is compiled twice
-    return torch.compile(task.step, fullgraph=True, dynamic=False)
+    return compiled(task.step)
 
 
 def open_episodes(
