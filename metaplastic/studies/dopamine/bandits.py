@@ -35,7 +35,7 @@ from metaplastic.tasks.bandits.values import ideal_independent
 TRIALS = 100
 TESTS = ("independent", "correlated", "easy", "medium", "hard")
 """structures that both agents are tested on"""
-UPDATES, BATCH, DISCOUNT = 5000, 64, 0.8
+UPDATES, BATCH, DISCOUNT = 3000, 64, 0.8
 ELEVEN = A2C(updates=1500, batch=512, discount=DISCOUNT, entropy=1.0, learning_rate=0.01)
 """asking costs at first, so it is not found with little entropy; Wang et al. 2016 anneal it from 1 as well"""
 EPISODES, FEWER = 4000, 1000
