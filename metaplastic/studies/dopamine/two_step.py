@@ -211,7 +211,7 @@ class TwoStepStudy(Study):
         "say so); lags and errors go beyond it.",
     )
     references: ClassVar[Sequence[str]] = TwoStep.references
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 30
 
     def run(self, run: Run) -> Result:
         """Train, freeze, record, compare."""
