@@ -1,6 +1,7 @@
 """The Song studies: from training to the page, in small; criteria and analyses by hand."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ def test_the_dots_from_training_to_the_page(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", SONG)
 def test_every_study_has_its_task_at_every_scale(name):
-    one = study(name)
+    one: Any = study(name)
     for scale, dt in song_study.DT.items():
         assert one.task(scale).dt == dt
         assert one.rule(scale).updates == one.updates[scale]
@@ -101,10 +102,11 @@ def test_a_unit_is_of_the_class_that_it_follows_most():
 def test_the_wager_is_met_by_who_takes_the_sure_target_half_of_the_time():
     offered = torch.tensor([[1, 1, 0, 0]])
     answer = torch.tensor([[3, 1, 1, 2], [3, 3, 1, 2], [3, 1, 1, 3], [3, 1, 1, 0], [1, 1, 1, 2]])
-    lived = SimpleNamespace(
+    lived: Any = SimpleNamespace(
         answer=answer,
         in_time=answer > 0,
         correct=(answer > 0) & (answer < 3),
         batch=SimpleNamespace(drawn=SimpleNamespace(values=SimpleNamespace(conditions=SimpleNamespace(wager=offered)))),
     )
-    assert wager.met(study("song-wager").task("quick"), [lived]).tolist() == [True, False, False, False, False]
+    one: Any = study("song-wager")
+    assert wager.met(one.task("quick"), [lived]).tolist() == [True, False, False, False, False]
