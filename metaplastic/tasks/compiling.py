@@ -8,17 +8,17 @@ more than a plain loop. There the loops stay plain.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 import torch
 
-P, R = ParamSpec("P"), TypeVar("R")
+Function = TypeVar("Function", bound=Callable[..., Any])
 
-PLAIN_LOOPS = {"cpp.simdlen": 1}
+PLAIN_LOOPS: dict[str, Any] = {"cpp.simdlen": 1}
 """Inductor's option; other devices do not look at it"""
 
 
-def compiled(function: Callable[P, R]) -> Callable[P, R]:
+def compiled(function: Function) -> Function:
     """`function` compiled in one graph for the shapes of its first call; the numbers stay the same."""
     options = PLAIN_LOOPS if torch.backends.cpu.get_cpu_capability() == "AVX2" else {}
-    return torch.compile(function, fullgraph=True, dynamic=False, options=options)
+    return torch.compile(function, fullgraph=True, dynamic=False, options=options)  # pyright: ignore[reportReturnType]

@@ -26,7 +26,7 @@ from metaplastic.inner_loop.rules.sequence import SequenceRule, Trials
 from metaplastic.inner_loop.sequence_life import stacked
 
 AGENTS = {"a2c", "song17", "augment"}
-"""rules of agents in closed loops, which have lives of another kind (test_agents.py, test_song17.py, test_augment.py)"""
+"""rules of agents in closed loops, with lives of another kind (test_agents.py, test_song17.py, test_augment.py)"""
 LIVING = [name for name in RULES if name not in AGENTS]
 TRAINED = {"differentiable_plasticity", "backpropamine"}
 """rules whose `eta` is a synapse's own; their rate is the training's"""
