@@ -14,6 +14,8 @@ PROMETHEUS := .venv-prometheus
 # how the tests are spread over processes; `make test TEST_WORKERS=0` runs them in one
 TEST_WORKERS ?= 2
 PYTEST_FLAGS ?= -q -n $(TEST_WORKERS) --dist loadfile
+# each of those processes computes on one thread: two on every core wait for each other, ten times longer at worst
+wheel-test typed slow neurogym: export OMP_NUM_THREADS ?= 1
 PYTEST := -m pytest -c $(CURDIR)/pyproject.toml --rootdir $(CURDIR) -p no:cacheprovider $(PYTEST_FLAGS)
 # Checking every shape at run time (jaxtyping, beartype) makes what steps in Python two to three times slower: every day
 # the two loops have it, all else has it in `make typed` and wherever pytest is called by hand.
