@@ -26,7 +26,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-from metaplastic.tasks import compiling
+from metaplastic import compiling
 from metaplastic.tasks.base import TensorTask
 from metaplastic.tasks.registry import TASKS, make
 

@@ -25,9 +25,8 @@ from jaxtyping import Bool, Float, Int
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from metaplastic import rng
+from metaplastic import compiling, rng
 from metaplastic.core import Task, TaskSpec, near_miss, wrong
-from metaplastic.tasks import compiling
 
 
 class Info(NamedTuple):

@@ -15,8 +15,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from metaplastic.compiling import compiled
 from metaplastic.core import Task
-from metaplastic.tasks.compiling import compiled
 
 Step = Callable[[Any, Tensor], tuple[Any, Any]]
 """(state, action) -> state, time step"""

@@ -20,7 +20,7 @@ import sympy
 
 from metaplastic import rng_numba
 from metaplastic.inner_loop.formula.factorise import Factors, factorise
-from metaplastic.inner_loop.formula.program import SIGNALS, Place
+from metaplastic.inner_loop.formula.program import DERIVED, SIGNALS, Place
 from metaplastic.inner_loop.formula.to_numba import helpers_source, numba_expression
 from metaplastic.inner_loop.kernels.hoist import along_row
 from metaplastic.inner_loop.kernels.row_loops import over_rows
@@ -71,10 +71,8 @@ class Shape(NamedTuple):
         for name, one in self.factors.items():
             for k in range(len(one.terms)):
                 kept |= {f"post_{name}_{k}": "(BLOCK, n)", f"pre_{name}_{k}": "(BLOCK, m)"}
-        reads = self.form.program.reads
-        told = {"rebuilt": "m"} if "reconstruction" in reads else {}
-        told |= {"so_far": "m"} if "explained" in reads else {}
-        return {**news, **kept, **told}
+        told = {"reconstruction": "rebuilt", "explained": "so_far"}
+        return {**news, **kept, **{told[name]: "m" for name in DERIVED if name in self.form.program.reads}}
 
 
 def kernel_source(shape: Shape) -> str:
@@ -102,9 +100,8 @@ def _head() -> str:
         helpers_source(),
         f"# made with parts {mark}",
         "from numba import njit",
-        "from metaplastic.inner_loop.kernels.trial_parts import (",
-        "    BLOCK, add_products, clamp, draw_start, inject, multiply, normalise_max, normalise_row,",
-        ")",
+        "from metaplastic.inner_loop.kernels.trial_parts import BLOCK, add_products, clamp, draw_start, inject",
+        "from metaplastic.inner_loop.kernels.trial_parts import multiply, normalise_max, normalise_row",
         "from metaplastic.inner_loop.kernels.vector_loops import get, put, long_vectors",
         "fast = njit(error_model='numpy', fastmath=FAST)",
         "kept = njit(error_model='numpy', fastmath=FAST, nogil=True, cache=True)",
@@ -125,10 +122,9 @@ def _rule_step(shape: Shape, name: str, last: bool) -> str:
 def _told(shape: Shape) -> list[str]:
     """What the neurons together tell of each input, before a weight has changed; `explained` adds it up on the way."""
     lines = [f"{name}[:m] = ZERO" for name in ("rebuilt", "so_far") if name in shape.scratch]
-    if "rebuilt" in shape.scratch:
-        lines += ["for i in range(n):", "    row = w[i]", "    for j in range(m):"]
-        lines.append("        rebuilt[j] = rebuilt[j] + post[i] * row[j]")
-    return lines
+    loops = "for i in range(n):\n    row = w[i]\n    for j in range(m):\n"
+    sums = loops + "        rebuilt[j] = rebuilt[j] + post[i] * row[j]"
+    return [*lines, sums] if "rebuilt" in shape.scratch else lines
 
 
 def _names(shape: Shape, upto: int, rows: bool) -> dict[str, str]:
