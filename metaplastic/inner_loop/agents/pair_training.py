@@ -95,7 +95,8 @@ def train(
     lane = torch.arange(batch, device=like.device)
     done = torch.zeros(people, dtype=torch.bool, device=like.device)
     made = torch.zeros(people, dtype=torch.int64, device=like.device)
-    seen: list[Update] = []
+    course = like.new_zeros(rule.updates, 2, people)  # one block: small ones of every update would pin memory
+    lived = 0
     looks: list[Look] = []
     for number in range(rule.updates):
         if rule.validate_every and number and number % rule.validate_every == 0:
@@ -107,23 +108,17 @@ def train(
                 break
         made += ~done
         where = base + number * batch + lane, run_key, credit
-        seen.append(_update(pair, optimisers, learns, own, task, where, done, number))
+        update = _update(pair, optimisers, learns, own, task, where, done, number)
+        course[number], lived = torch.stack((update.score, update.reward)), number + 1
         if told is not None:
-            told(seen[-1])
+            told(update)
     if rule.validate_every and rule.updates and not done.all():
         looks.append(look(pair, rule, task, key, rule.updates, met))
         done = done | looks[-1].met
         if told is not None:
             told(looks[-1])
     trained = Pair(*(cells._replace(weights=cells.weights.detach()) for cells in pair))
-    return trained, History(made, made * batch, done, looks, *_rows(seen, like))
-
-
-def _rows(seen: list[Update], like: Float[Tensor, "P M"]) -> list[Float[Tensor, "U P"]]:
-    """Score and reward of every update."""
-    if not seen:
-        return [like.new_zeros(0, len(like))] * 2
-    return [torch.stack([getattr(one, part) for one in seen]) for part in ("score", "reward")]
+    return trained, History(made, made * batch, done, looks, *course[:lived].unbind(1))
 
 
 def _update(
