@@ -5,7 +5,8 @@
     gaussian   answers q + N(0, 1)             f_K = onehot(a), p_a = 1: the mean over the noise             (3)
 
 A decision's derivative by a weight is f_i x_j, so its square is a product too and no decision needs a gradient of its
-own. (3) is taken where the objective is `squared_error`, else (2).
+own. (3) is taken where the objective is `squared_error`, else (2). Where a rule answers from a rest (equilibrium
+propagation), the layers are those at rest, and feedback between them is left out of f: an approximation, not tested.
 """
 
 from __future__ import annotations
