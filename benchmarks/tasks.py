@@ -171,7 +171,7 @@ def runner(task: TensorTask, mode: str, batch: int, *, compiled: bool) -> Callab
         def one() -> Any:
             return task.render(lives, 0)
 
-        make_trial = compiling.compiled(one) if compiled else one
+        make_trial = compiling.compiled(one, whole_trials=True) if compiled else one
         steps = task.spec.trial_steps
         return lambda: len(make_trial().w) * batch // steps * steps
     state, _ = task.reset(lives)

@@ -11,7 +11,8 @@ All arithmetic is on 64-bit words that wrap round; `>>>` shifts zeros in.
 Two finalisers keep child keys and values apart. Steele, Lea & Flood 2014 (SplitMix); Appleby 2011 (MurmurHash3).
 No generator has a state, so a number depends on its key and its place alone: not on the batch, the chunk, the worker,
 the order of completion or a restart. Integer draws are the same bits on every device, in PyTorch (here), Numba
-(`rng_numba.py`) and Triton (`rng_triton.py`); Gaussian ones may differ in the last bits between kinds of device.
+(`rng_numba.py`; `rng_arrays.py` where there are many) and Triton (`rng_triton.py`); Gaussian ones may differ in the
+last bits between kinds of device.
 
 The schedule of keys, fixed with the version (`lifetime_keys` and the functions below it):
 
@@ -30,6 +31,8 @@ import torch
 from jaxtyping import Bool, Float32, Float64, Int, Int64
 from torch import Tensor
 
+from metaplastic import rng_arrays
+
 RNG_VERSION = 1
 """raised when any number here changes; kept in every experiment's record"""
 
@@ -40,6 +43,9 @@ B1, B2 = 0xFF51AFD7ED558CCD, 0xC4CEB9FE1A85EC53
 
 TASK, POLICY, MUTATION, INIT, NOISE = range(5)
 """streams: what a task draws, action choice, the searchers' draws, initial weights, noise inside the network"""
+
+Gaussian = Literal["boxmuller", "integer"]
+"""how a normal is made of a word (`normal`)"""
 
 _FEW = 8
 """words of a key up to which a compiler makes them one by one"""
@@ -86,7 +92,14 @@ def fold(key: Int64[Tensor, "..."], data: int | Int[Tensor, "..."]) -> Int64[Ten
 
 def words(key: Int64[Tensor, "*key"], n: int, first: int = 0) -> Int64[Tensor, "*key n"]:
     """Words number first .. first + n - 1 of each key (5)."""
+    if _are_many(key, n):
+        return rng_arrays.words(key, n, first)
     return _finalise(key[..., None] + numbers(n, key.device, first + 1, GAMMA), (30, 27, 31), A1, A2)
+
+
+def _are_many(key: Tensor, n: int) -> bool:
+    """Whether `rng_arrays` makes them faster; the bits are the same."""
+    return key.device.type == "cpu" and key.numel() * n >= rng_arrays.FROM
 
 
 def numbers(n: int, device: torch.device | str, first: int = 0, step: int = 1) -> Int64[Tensor, " n"]:
@@ -144,7 +157,7 @@ def _radius(w: Tensor) -> Tensor:
     return _shift(w, 40).add_(1).to(torch.float32).mul_(2.0**-24).log_().mul_(-2.0).sqrt_()
 
 
-def normal(w: Int64[Tensor, "*B"], gaussian: Literal["boxmuller", "integer"] = "boxmuller") -> Float32[Tensor, "*B"]:
+def normal(w: Int64[Tensor, "*B"], gaussian: Gaussian = "boxmuller") -> Float32[Tensor, "*B"]:
     """Standard normal, one a word: Box & Muller's cosine (to 5.8 sd), or `normal_int`, the same bits everywhere."""
     if gaussian == "integer":
         return normal_int(w)
@@ -187,19 +200,23 @@ def choose(key: Int64[Tensor, "*key"], n: int, k: int) -> Int64[Tensor, "*key k"
 
 def uniforms(key: Int64[Tensor, "*key"], *shape: int) -> Float32[Tensor, "..."]:
     """Uniform numbers of shape key.shape + shape: `uniform(words(key, prod(shape)))`."""
-    return _fill(key, shape, uniform)
+    return _in_blocks(key, shape, uniform)
 
 
-def normals(key: Int64[Tensor, "*key"], *shape: int) -> Float32[Tensor, "..."]:
-    """Standard normals of shape key.shape + shape: `normal(words(key, prod(shape)))`."""
-    return _fill(key, shape, normal)
+def normals(key: Int64[Tensor, "*key"], *shape: int, gaussian: Gaussian = "boxmuller") -> Float32[Tensor, "..."]:
+    """Standard normals of shape key.shape + shape: `normal(words(key, prod(shape)), gaussian)`."""
+    n = math.prod(shape)
+    if gaussian == "integer" or not _are_many(key, n):
+        return _in_blocks(key, shape, lambda some: normal(some, gaussian))
+    u1, angle = rng_arrays.pairs(key, n)
+    return u1.log_().mul_(-2.0).sqrt_().mul_(angle.cos_()).reshape(key.shape + shape)
 
 
-def _fill(key: Tensor, shape: tuple[int, ...], draw: Callable[[Tensor], Tensor]) -> Tensor:
+def _in_blocks(key: Tensor, shape: tuple[int, ...], draw: Callable[[Tensor], Tensor]) -> Tensor:
     """`draw(words(key, prod(shape)))`; on a CPU in blocks, which changes the memory it takes but not the numbers."""
     n = math.prod(shape)
     if key.device.type != "cpu" or key.numel() * n <= _BLOCK or torch.compiler.is_compiling():
-        return draw(words(key, n)).reshape(key.shape + shape)
+        return draw(each_word(key, n)).reshape(key.shape + shape)
     rows = key.reshape(-1).split(max(1, _BLOCK // n))
     blocks = [[draw(words(some, min(_BLOCK, n - first), first)) for first in range(0, n, _BLOCK)] for some in rows]
     return torch.cat([torch.cat(block, dim=1) for block in blocks]).reshape(key.shape + shape)

@@ -101,3 +101,26 @@ def normal_int(w):
     w = np.uint64(w)
     total = (w & _LOW16) + ((w >> _16) & _LOW16) + ((w >> _32) & _LOW16) + (w >> _48)
     return np.float32(np.int64(total) - np.int64(131070)) * _TO_SD
+
+
+_kept = njit(error_model="numpy", nogil=True, cache=True)
+
+
+@_kept
+@no_type_check
+def fill_words(keys, first, out):
+    """Words number first, first + 1, … of each key into out[key, :] (int64): what `rng.words` gives."""
+    for row in range(len(keys)):
+        for i in range(out.shape[1]):
+            out[row, i] = np.int64(word(keys[row], first + i))
+
+
+@_kept
+@no_type_check
+def fill_pairs(keys, first, radius, angle):
+    """u1 and the angle of `normal` for the same words, float32, into radius[key, :] and angle[key, :]."""
+    for row in range(len(keys)):
+        for i in range(radius.shape[1]):
+            w = word(keys[row], first + i)
+            radius[row, i] = np.float32(np.int32(w >> _40) + np.int32(1)) * _TO_UNIT
+            angle[row, i] = np.float32(np.int32(w & _LOW24)) * _TO_UNIT * _TAU

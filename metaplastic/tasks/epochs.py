@@ -32,7 +32,6 @@ from metaplastic.tasks.trials import Drawn, Frame, TrialTask
 GRACE = 100.0
 """ms at the start of an answer's epoch that `yang19` weights leave out"""
 
-Gaussian = Literal["boxmuller", "integer"]
 Weights = Literal["yang19", "flat", "decision"]
 
 
@@ -66,7 +65,7 @@ class EpochTask(EpochTimes, TrialTask, ABC):
 
     sigma: float = Field(default=0.0, ge=0)
     """noise in sqrt(ms): its standard deviation at a step is sigma / sqrt(dt)"""
-    gaussian: Annotated[Gaussian, BeforeValidator(one_of(Gaussian))] = "boxmuller"
+    gaussian: Annotated[rng.Gaussian, BeforeValidator(one_of(rng.Gaussian))] = "boxmuller"
     """boxmuller, or integer: nearly normal, but the same bits on every device"""
     weights: Annotated[Weights, BeforeValidator(one_of(Weights))] = "yang19"
     """how much each step counts in supervised learning"""
@@ -116,7 +115,7 @@ class EpochTask(EpochTimes, TrialTask, ABC):
         when, conditions = self.when(drawn, t), drawn.values.conditions
         x = self.mean_input(conditions, when)
         if self.sigma and self.noisy:
-            x = x + self._noise(drawn.values.noise, when)
+            x = self._noise(drawn.values.noise, when).add_(x)
         return Frame(x, self.wanted(conditions, when), self._weight(when), when.epoch.to(torch.int8))
 
     def within(self, epoch: Int[Tensor, "*T"], names: tuple[str, ...]) -> Bool[Tensor, "*T"]:
@@ -163,12 +162,13 @@ class EpochTask(EpochTimes, TrialTask, ABC):
     def _noise(self, key: Int[Tensor, "*B"], when: When) -> Float[Tensor, "*T I"]:
         channels = self.facts.channels
         first, end = channels[self.noisy[0]][0], channels[self.noisy[-1]][1]
-        noise = rng.normal(rng.each_word(rng.fold(key, when.t), end - first), self.gaussian)
-        noise = noise * (self.sigma / math.sqrt(self.dt))
+        noise = rng.normals(rng.fold(key, when.t), end - first, gaussian=self.gaussian)
+        noise = noise.mul_(self.sigma / math.sqrt(self.dt))
         epochs = self.noisy_in()
         if epochs is not None:
             noise = noise * self.within(when.epoch, epochs)[..., None]
-        return torch.nn.functional.pad(noise, (first, self.facts.observations - end))
+        around = (first, self.facts.observations - end)
+        return torch.nn.functional.pad(noise, around) if any(around) else noise
 
     def _weight(self, when: When) -> Float[Tensor, "*T"]:
         due = self.within(when.epoch, self.responses)

@@ -224,6 +224,7 @@ class TrialTask(TensorTask, ABC):
 
     def _cut(self, frame: Frame, within: Tensor) -> Frame:
         """Nothing is shown, wanted or judged after a trial's end."""
-        shown = within[..., None]
+        there = within.to(torch.float32)
+        shown = there[..., None]
         y = frame.y * (within if frame.y.ndim == within.ndim else shown)
-        return Frame(frame.x * shown, y, frame.w * within, frame.epoch)
+        return Frame(frame.x * shown, y, frame.w * there, frame.epoch)

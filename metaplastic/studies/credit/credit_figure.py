@@ -26,6 +26,7 @@ COLOURS = {
 TITLES = ("A  at birth", "B  midway", "C  after learning")
 LETTER, HEIGHT = 5.2, 8.5
 """points (1/72 inch) that a letter of a label takes"""
+KEY_COLUMNS = 3
 
 
 def draw_all(courses: Sequence[Course]) -> list[Drawing]:
@@ -55,7 +56,7 @@ def draw_all(courses: Sequence[Course]) -> list[Drawing]:
 def places(courses: Sequence[Course]) -> Any:
     """Bias and variance at three moments, and the key."""
     figure = new_figure(9.6)
-    grid = figure.add_gridspec(4, 1, height_ratios=(1, 1, 1, 0.5))
+    grid = figure.add_gridspec(4, 1, height_ratios=(1, 1, 1, 0.42))
     panels = [figure.add_subplot(grid[place]) for place in range(3)]
     scatter = [over_seeds(course.of("noise", moment)).mean for course in courses for moment in range(3)]
     seen = [float(value) for value in scatter if np.isfinite(value) and value > 0]
@@ -142,13 +143,13 @@ def _free(spot: Any, size: Any, taken: list[tuple[float, float, float, float]], 
 def _key(axes: Any, courses: Sequence[Course]) -> None:
     """What the letters stand for."""
     axes.set_axis_off()
-    axes.set(xlim=(0, 2), ylim=(0, 1))
-    rows = (len(courses) + 1) // 2
+    axes.set(xlim=(0, KEY_COLUMNS), ylim=(0, 1))
+    rows = -(-len(courses) // KEY_COLUMNS)
     for place, course in enumerate(courses):
         one, left, height = course.contestant, place // rows, 1 - (place % rows) / rows
         colour = ink(COLOURS[one.family])
         axes.text(left, height, one.short, fontsize=7.5, color=colour, va="top", weight="bold")
-        axes.text(left + 0.13, height, one.name, fontsize=7.5, color=colour, va="top")
+        axes.text(left + 0.2, height, one.name, fontsize=7.5, color=colour, va="top")
 
 
 @styled

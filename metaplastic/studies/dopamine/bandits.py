@@ -35,7 +35,7 @@ from metaplastic.tasks.bandits.values import ideal_independent
 TRIALS = 100
 TESTS = ("independent", "correlated", "easy", "medium", "hard")
 """structures that both agents are tested on"""
-UPDATES, BATCH, DISCOUNT = 3000, 64, 0.8
+UPDATES, BATCH, DISCOUNT = 5000, 64, 0.8
 ELEVEN = A2C(updates=1500, batch=512, discount=DISCOUNT, entropy=1.0, learning_rate=0.01)
 """asking costs at first, so it is not found with little entropy; Wang et al. 2016 anneal it from 1 as well"""
 EPISODES, FEWER = 4000, 1000
@@ -177,7 +177,7 @@ class BanditStudy(Study):
         "independent arms (Bellman's equation), Thompson sampling and UCB on bandits of the same kind."
     )
     departures: ClassVar[Sequence[str]] = (
-        "Adam with a rate that falls to 0, gradients clipped, gamma .8 and 64 episodes side by side for 3000 updates; "
+        "Adam with a rate that falls to 0, gradients clipped, gamma .8 and 64 episodes side by side for 5000 updates; "
         "the paper searches rates and gamma at random for A3C, 20 000 episodes, and shows the best 5 of 100 runs. All "
         "our seeds are shown.",
         "Gittins in the paper is the Bayesian optimum for the finite horizon; here it is solved exactly.",
@@ -189,7 +189,7 @@ class BanditStudy(Study):
         "Wang et al. 2016, Learning to reinforcement learn, arXiv:1611.05763",
         "Wang et al. 2018, Prefrontal cortex as a meta-reinforcement learning system, Nat Neurosci 21:860",
     )
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 35
 
     def run(self, run: Run) -> Result:
         """Train three populations, freeze, play, compare."""

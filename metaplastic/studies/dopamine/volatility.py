@@ -164,7 +164,7 @@ class VolatilityStudy(Study):
         DEPARTURE,
     )
     references: ClassVar[Sequence[str]] = VolatileBandit.references
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 19
 
     def run(self, run: Run) -> Result:
         """Train, freeze, record, compare."""

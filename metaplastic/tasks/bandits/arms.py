@@ -76,7 +76,7 @@ def _restless(key: Tensor, arms: int, points: int) -> Means:
 
 def _walk(key: Tensor, arms: int, points: int) -> Means:
     start = rng.uniforms(rng.fold(key, 0), 1, arms).double() / 2 + WALK_LOW
-    steps = rng.normal(rng.words(rng.fold(key, 1), (points - 1) * arms), "integer")
+    steps = rng.normals(rng.fold(key, 1), (points - 1) * arms, gaussian="integer")
     free = torch.cat((start, steps.reshape(*key.shape, points - 1, arms).double() * WALK_STEP), -2).cumsum(-2)
     width = WALK_HIGH - WALK_LOW
     folded = (free - WALK_LOW).remainder(2 * width)

@@ -122,7 +122,7 @@ class Bandit(ArmsTask):
     def payoffs(self, key: Int[Tensor, "*T"], means: Float[Tensor, "*T K"]) -> Float[Tensor, "*T K"]:
         """1 or 0; normal about the mean where they are Gaussian."""
         if self.structure == "gaussian":
-            return means + rng.normal(rng.words(key, self.arms))
+            return means + rng.normals(key, self.arms)
         return super().payoffs(key, means)
 
     def score(self, payoff: Float[Tensor, "*B"]) -> Float[Tensor, "*B"]:

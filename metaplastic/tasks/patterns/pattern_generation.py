@@ -209,8 +209,8 @@ class PatternGeneration(EpochTask, TraceReadout):
         curve = targets.at(self.curve, self.dt, when.t)
         if not self.noise:
             return curve
-        words = rng.each_word(rng.fold(conditions.noise, when.t), self._outputs)
-        return curve + self.noise * rng.normal(words, self.gaussian)
+        noise = rng.normals(rng.fold(conditions.noise, when.t), self._outputs, gaussian=self.gaussian)
+        return curve + self.noise * noise
 
     @property
     def _kinds(self) -> int:

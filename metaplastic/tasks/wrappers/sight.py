@@ -18,7 +18,6 @@ from torch import Tensor
 from metaplastic import rng
 from metaplastic.core import TaskSpec, near_miss, wrong
 from metaplastic.tasks.base import TimeStep, one_of
-from metaplastic.tasks.epochs import Gaussian
 from metaplastic.tasks.wrappers.wrapper import Lens, Wrapped
 
 
@@ -54,7 +53,7 @@ class ObsNoise(Lens):
     """sqrt(ms): the standard deviation at a step is sigma / sqrt(dt)"""
     channels: tuple[str, ...] | None = None
     """the channels that it is on; all, if absent"""
-    gaussian: Annotated[Gaussian, BeforeValidator(one_of(Gaussian))] = "boxmuller"
+    gaussian: Annotated[rng.Gaussian, BeforeValidator(one_of(rng.Gaussian))] = "boxmuller"
     """boxmuller, or integer: nearly normal, but the same bits on every device"""
 
     @model_validator(mode="after")
@@ -69,8 +68,8 @@ class ObsNoise(Lens):
         self, x: Float[Tensor, "*T I"], key: Int[Tensor, "*B"], trial: Int[Tensor, "..."], step: Int[Tensor, "..."]
     ) -> Float[Tensor, "*T I"]:
         """x and noise, one draw a number."""
-        words = rng.words(rng.noise_keys(rng.trial_keys(key, trial), step), x.shape[-1])
-        noise = rng.normal(words, self.gaussian) * (self.sigma / math.sqrt(self.task.facts.dt))
+        keys = rng.noise_keys(rng.trial_keys(key, trial), step)
+        noise = rng.normals(keys, x.shape[-1], gaussian=self.gaussian) * (self.sigma / math.sqrt(self.task.facts.dt))
         if self.channels is None:
             return x + noise
         spans = self.task.facts.channels

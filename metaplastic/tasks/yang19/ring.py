@@ -168,12 +168,12 @@ class Yang19(ChoiceTask, ABC):
         """Fixation until the decision (a reaction: throughout), bumps (1), and the rule throughout."""
         waits = ~self.within(when.epoch, ("decision",))
         fixation = (torch.ones_like(waits) if self.is_reaction else waits).to(torch.float32)[..., None]
-        ring1 = ring2 = torch.zeros_like(fixation)
+        rings: list[Any] = [0.0, 0.0]
         for shown in self.stimuli(conditions, when):
             shape = bump(shown.angle, self.units)
-            ring1 = ring1 + shown.strength1[..., None] * shape
-            ring2 = ring2 + shown.strength2[..., None] * shape
-        parts = [fixation, ring1, ring2]
+            for modality, strength in enumerate((shown.strength1, shown.strength2)):
+                rings[modality] = strength[..., None] * shape + rings[modality]
+        parts = [fixation, *rings]
         if self.rule:
             number = self.rules.index(self.row.name)
             code = tuple(float(place == number) for place in range(len(self.rules)))
