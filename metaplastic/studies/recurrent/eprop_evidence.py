@@ -36,7 +36,7 @@ RULES: dict[str, SpikingCosts] = {
     "BPTT": BPTT(batch=64, optimiser="adam", eta=0.005, loss="cross_entropy", rate_weight=2.0),
     "e-prop, symmetric": EProp(),
     "e-prop, random": EProp(feedback="random"),
-    "e-prop, adaptive": EProp(feedback="adaptive", decay=0.001),
+    "e-prop, adaptive": EProp(feedback="adaptive", decay=0.0003),
 }
 
 
@@ -91,7 +91,7 @@ class EPropEvidence(Study):
         "networks as --seeds says and at most 2,000 updates, as their code.",
         "A trial favours a side by a coin; their generator, and how it balances a minibatch, was not compared.",
         "Adaptive feedback: their code has it for speech (deviation 1 / sqrt(N) at birth, decay .01 an update, of the "
-        "read-out too); in this task it is ours, with a decay of .001: at .01 the read-out forgot as fast as it "
+        "read-out too); in this task it is ours, with a decay of .0003: at .01 the read-out forgot as fast as it "
         "learned (error .34 after 110 updates of 32 trials).",
         "Their spikes are drawn by TensorFlow's and NumPy's generators, ours by the platform's.",
     )
