@@ -31,7 +31,7 @@ from metaplastic.studies.study import Claim, Result, Run, Study, mean_and_error
 from metaplastic.tasks.bandits.baited import INTERVALS, BaitedBandit
 
 TRIALS = 100
-UPDATES, BATCH = 4000, 32
+UPDATES, BATCH = 8000, 32
 EPISODES = 500
 """test episodes of every seed"""
 LAGS, RIDGE = 15, 1.0
