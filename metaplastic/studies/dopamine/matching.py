@@ -172,7 +172,7 @@ class MatchingStudy(Study):
         DEPARTURE,
     )
     references: ClassVar[Sequence[str]] = BaitedBandit.references
-    minutes: ClassVar[float | None] = None
+    minutes: ClassVar[float | None] = 34
 
     def run(self, run: Run) -> Result:
         """Train, freeze, record, compare."""
